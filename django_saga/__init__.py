@@ -1,0 +1,84 @@
+"""django-saga: business transactions across services that end done or undone, whatever crashes in between.
+
+The public names are loaded on first use, so that listing ``django_saga`` in ``INSTALLED_APPS`` imports no
+model early.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from django_saga.core.retry import Retry as Retry
+    from django_saga.core.states import CompensationPolicy as CompensationPolicy
+    from django_saga.core.states import FailurePolicy as FailurePolicy
+    from django_saga.core.states import SagaStatus as SagaStatus
+    from django_saga.core.states import StepStatus as StepStatus
+    from django_saga.dsl.handle import Handle
+    from django_saga.dsl.result import StepResult as StepResult
+    from django_saga.dsl.saga import Saga as Saga
+    from django_saga.dsl.step import step as step
+    from django_saga.engine.context import Context as Context
+    from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
+    from django_saga.exceptions import InvalidDefinition as InvalidDefinition
+    from django_saga.exceptions import InvalidInput as InvalidInput
+    from django_saga.exceptions import NothingToUndo as NothingToUndo
+    from django_saga.exceptions import OperationRefused as OperationRefused
+    from django_saga.exceptions import OutcomeUnknown as OutcomeUnknown
+    from django_saga.exceptions import PermanentFailure as PermanentFailure
+    from django_saga.exceptions import RetryLater as RetryLater
+    from django_saga.exceptions import SagaError as SagaError
+    from django_saga.exceptions import SagaFailed as SagaFailed
+    from django_saga.exceptions import SagaNotFinished as SagaNotFinished
+    from django_saga.exceptions import SagaNotFound as SagaNotFound
+    from django_saga.exceptions import UnknownSaga as UnknownSaga
+
+    # The type of what ``start()`` gives; at run time the class that keeps its promise.
+    SagaHandle: TypeAlias = Handle
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Retry": "core.retry",
+    "CompensationPolicy": "core.states",
+    "FailurePolicy": "core.states",
+    "SagaStatus": "core.states",
+    "StepStatus": "core.states",
+    "StepResult": "dsl.result",
+    "Saga": "dsl.saga",
+    "step": "dsl.step",
+    "Context": "engine.context",
+    "SagaHandle": "engine.handle",
+    **dict.fromkeys(
+        (
+            "IdempotencyConflict",
+            "InvalidDefinition",
+            "InvalidInput",
+            "NothingToUndo",
+            "OperationRefused",
+            "OutcomeUnknown",
+            "PermanentFailure",
+            "RetryLater",
+            "SagaError",
+            "SagaFailed",
+            "SagaNotFinished",
+            "SagaNotFound",
+            "UnknownSaga",
+        ),
+        "exceptions",
+    ),
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,80 @@
+"""Checks of the sagas that are registered: each error names the saga, the step and the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from django_saga.conf import get_settings
+from django_saga.dsl.program import Program
+from django_saga.dsl.registry import registry
+
+# The id of each problem that ``core.validation`` and ``dsl.assembly`` know. Ids are never used again.
+IDS = {
+    "no-steps": "django_saga.E001",
+    "duplicate-step": "django_saga.E002",
+    "unknown-step": "django_saga.E003",
+    "cycle": "django_saga.E004",
+    "not-connected": "django_saga.E005",
+    "no-compensation": "django_saga.E006",
+    "needless-compensation": "django_saga.E007",
+    "saga-name": "django_saga.E008",
+    "step-name": "django_saga.E009",
+    "version": "django_saga.E010",
+    "too-many-steps": "django_saga.E011",
+    "not-positive": "django_saga.E012",
+    "failure-policy": "django_saga.E013",
+    "compensation-policy": "django_saga.E014",
+    "repeated-step": "django_saga.E015",
+    "queue": "django_saga.E016",
+    "async-atomic": "django_saga.E017",
+    "orphan-compensation": "django_saga.E019",
+    "second-compensation": "django_saga.E020",
+    "overwritten": "django_saga.E021",
+    "hidden-step": "django_saga.E022",
+    "reserved-name": "django_saga.E023",
+    "signature": "django_saga.E024",
+    "after-type": "django_saga.E025",
+    "retry-type": "django_saga.E026",
+    "duration-type": "django_saga.E027",
+    "schema": "django_saga.E028",
+}
+DEFINED_TWICE = "django_saga.E018"
+
+
+@register("django_saga")
+def check_definitions(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report everything that is wrong with a definition."""
+    try:
+        get_settings()
+    except ImproperlyConfigured:
+        return []  # has an error of its own, and the limits are not known
+    return [error for program in registry.every() for error in _errors(program)]
+
+
+@register("django_saga")
+def check_names(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report classes that claim the same name and version."""
+    found: list[CheckMessage] = []
+    for first, *others in registry.conflicts():
+        paths = ", ".join(program.path for program in (first, *others))
+        found.append(
+            Error(
+                f"Saga {str(first.definition)!r} is defined by several classes: {paths}.",
+                hint='Set another name = "..." or version = ... in all but one of them.',
+                obj=first.path,
+                id=DEFINED_TWICE,
+            )
+        )
+    return found
+
+
+def _errors(program: Program) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for problem in program.problems:
+        step = f", step {problem.step!r}" if problem.step else ""
+        message = f"Saga {str(program.definition)!r}{step}: {problem.message}"
+        found.append(Error(message, hint=problem.hint, obj=program.path, id=IDS[problem.code]))
+    return found

@@ -1,0 +1,50 @@
+"""Which compensations may run now: reverse dependency order, in parallel where the graph allows.
+
+A step may be undone when every step that waited for it, directly or not, is *cleared*: nothing of it is in
+flight and nothing of it is left to undo. A step without a compensation is cleared once those behind it are,
+so it keeps the order between its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.state import StepState
+from django_saga.core.states import LIVE_STEP, StepStatus
+
+
+class Wave(NamedTuple):
+    """Compensations that may start now, and whether nothing is left to wait for."""
+
+    scheduled: dict[str, StepState]
+    finished: bool
+
+
+def wave(definition: SagaDefinition, steps: Mapping[str, StepState], now: datetime) -> Wave:
+    """Find the compensations whose turn has come. ``steps`` holds every step that was ever opened."""
+    cleared: dict[str, bool] = {}
+    scheduled: dict[str, StepState] = {}
+    for name in reversed(definition.order):
+        free = all(cleared[dependent] for dependent in definition.dependents[name])
+        step = steps.get(name)
+        if step is None:
+            cleared[name] = free
+        elif step.status in LIVE_STEP:
+            cleared[name] = False
+        elif needs_undo(step) and definition[name].undo is not None:
+            cleared[name] = False
+            if free:
+                scheduled[name] = step.begin_undo(now)
+        else:
+            cleared[name] = free
+    return Wave(scheduled, all(cleared.values()))
+
+
+def needs_undo(step: StepState) -> bool:
+    """True while the step has, or may have, an effect that was not undone."""
+    if step.status in (StepStatus.SUCCEEDED, StepStatus.UNKNOWN):
+        return True
+    return step.status is StepStatus.FAILED and step.partial

@@ -1,0 +1,143 @@
+"""A saga's definition: its graph and policies, immutable, the one form all ways of writing sagas end in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from graphlib import TopologicalSorter
+
+from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
+from django_saga.core.states import CompensationPolicy, FailurePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoDefinition:
+    """A step's compensation."""
+
+    function: str  # the name of the function, for people
+    retry: Retry = DEFAULT_UNDO_RETRY
+    timeout: timedelta | None = None
+    atomic: bool = False
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDefinition:
+    """One step: where it stands in the graph, and how it is tried.
+
+    ``timeout`` bounds one attempt (None: the setting ``STEP_TIMEOUT``), ``deadline`` the step with all its
+    attempts.
+    """
+
+    name: str
+    after: tuple[str, ...] = ()
+    retry: Retry = DEFAULT_RETRY
+    timeout: timedelta | None = None
+    deadline: timedelta | None = None
+    atomic: bool = False
+    is_async: bool = False
+    queue: str = "default"
+    undo: UndoDefinition | None = None
+    no_compensation: bool = (
+        False  # declared needless; without it and without ``undo`` the definition is wrong
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaDefinition:
+    """A version of a saga. May be built wrong: ``core.validation.problems`` says what is wrong with it."""
+
+    name: str
+    version: int = 1
+    steps: tuple[StepDefinition, ...] = ()
+    deadline: timedelta | None = None
+    failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST
+    compensation_policy: CompensationPolicy = CompensationPolicy.CONTINUE
+    description: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+    def __getitem__(self, step: str) -> StepDefinition:
+        return self.by_name[step]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, StepDefinition]:
+        """Steps by name, in the order written."""
+        return {step.name: step for step in self.steps}
+
+    @cached_property
+    def dependents(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, the steps that wait for it directly."""
+        found: dict[str, list[str]] = {step.name: [] for step in self.steps}
+        for step in self.steps:
+            for before in step.after:
+                found[before].append(step.name)
+        return {name: tuple(names) for name, names in found.items()}
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        """Steps that start at once."""
+        return tuple(step.name for step in self.steps if not step.after)
+
+    @cached_property
+    def sinks(self) -> tuple[str, ...]:
+        """Steps nothing waits for: when all of them succeeded, the saga is complete."""
+        return tuple(name for name, waiting in self.dependents.items() if not waiting)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """All steps, each behind those it waits for."""
+        return tuple(TopologicalSorter({step.name: step.after for step in self.steps}).static_order())
+
+    @cached_property
+    def ancestors(self) -> Mapping[str, frozenset[str]]:
+        """For each step, every step that must have succeeded before it may start."""
+        found: dict[str, frozenset[str]] = {}
+        for name in self.order:
+            after = self.by_name[name].after
+            found[name] = frozenset(after).union(*(found[before] for before in after))
+        return found
+
+    @cached_property
+    def is_chain(self) -> bool:
+        """True when each step waits for the one before it only: no two steps are ever open at once."""
+        return len(self.roots) == 1 and all(
+            len(step.after) <= 1 and len(self.dependents[step.name]) <= 1 for step in self.steps
+        )
+
+    @cached_property
+    def consulted(self) -> Mapping[str, frozenset[str]]:
+        """For each step, the other steps whose state decides what its success opens or completes.
+
+        In a chain this is empty, so recording a success reads one row however long the saga is.
+        """
+        needed: dict[str, frozenset[str]] = {}
+        for name, waiting in self.dependents.items():
+            others = {before for dependent in waiting for before in self.by_name[dependent].after}
+            if not waiting:
+                others |= set(self.sinks)
+            needed[name] = frozenset(others - {name})
+        return needed
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of what sagas in flight depend on: steps, order, kinds. Retry and time limits may be tuned
+        freely.
+        """
+        graph = [
+            [
+                step.name,
+                sorted(step.after),
+                step.atomic,
+                step.undo is not None,
+                bool(step.undo and step.undo.atomic),
+            ]
+            for step in self.steps
+        ]
+        text = json.dumps([self.name, self.version, graph], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

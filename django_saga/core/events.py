@@ -1,0 +1,163 @@
+"""What the machine is fed: one event per thing that happened to a saga, each a row of its history.
+
+Events hold facts only, chance and configuration included (``chance``, ``crash_limit``), so that feeding a
+saga's history to the machine again gives the same state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Cause(StrEnum):
+    """Why nobody knows how an attempt ended."""
+
+    TIMED_OUT = "timed out"
+    WORKER_LOST = "worker lost"
+    RELEASED = "released"  # a worker that had to stop left it behind
+    REPORTED = "reported"  # the step itself could not tell, as when a call's answer was lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a saga.
+
+    ``in_flight`` names the steps that were owned by a worker when the event was fed: claims are not events,
+    so the machine is told where it matters (a saga that turns back leaves steps in flight alone).
+    """
+
+    kind: ClassVar[str]
+    in_flight: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaStarted(Event):
+    kind: ClassVar[str] = "saga_started"
+    starts_at: datetime | None = None  # None: at once
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent(Event):
+    """The end of one attempt of a step, or of its compensation when ``undo``."""
+
+    step: str
+    attempt: int = 1
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSucceeded(StepEvent):
+    kind: ClassVar[str] = "step_succeeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed(StepEvent):
+    """The attempt certainly failed. ``partial``: it handed over work that has to be undone all the same."""
+
+    kind: ClassVar[str] = "step_failed"
+    permanent: bool = False
+    partial: bool = False
+    retry_after: timedelta | None = None
+    chance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepUnknown(StepEvent):
+    """The attempt may or may not have had its effect. ``permanent``: its policy does not try it again."""
+
+    kind: ClassVar[str] = "step_unknown"
+    cause: Cause = Cause.TIMED_OUT
+    permanent: bool = False
+    crash_limit: int = 4
+    chance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNotStarted(StepEvent):
+    """A claimed step was found to be no longer wanted before its function ran."""
+
+    kind: ClassVar[str] = "step_not_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed(Event):
+    """The saga's own deadline."""
+
+    kind: ClassVar[str] = "deadline_passed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(Event):
+    kind: ClassVar[str] = "cancel_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRetried(Event):
+    """An operator has a dead compensation tried again, with fresh attempts."""
+
+    kind: ClassVar[str] = "undo_retried"
+    step: str
+
+
+EVENTS: dict[str, type[Event]] = {
+    cls.kind: cls
+    for cls in (
+        SagaStarted,
+        StepSucceeded,
+        StepFailed,
+        StepUnknown,
+        StepNotStarted,
+        DeadlinePassed,
+        CancelRequested,
+        UndoRetried,
+    )
+}
+COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data
+
+
+def to_data(event: Event) -> dict[str, Any]:
+    """Give the facts of ``event`` beyond its columns as JSON-able data, defaults left out."""
+    data: dict[str, Any] = {}
+    if type(event) is StepSucceeded:
+        # By far the most frequent, and there is little to say of it.
+        if event.undo:
+            data["undo"] = True
+        if event.in_flight:
+            data["in_flight"] = list(event.in_flight)
+        return data
+    for spec in fields(event):
+        value = getattr(event, spec.name)
+        if spec.name in COLUMNS or value == spec.default:
+            continue
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
+        elif isinstance(value, datetime):
+            value = value.isoformat()
+        elif isinstance(value, tuple):
+            value = list(value)
+        data[spec.name] = value
+    return data
+
+
+def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None) -> Event:
+    """Build the event again from its row of the history."""
+    facts = dict(data or {})
+    for name in ("starts_at", "deadline_at"):
+        if facts.get(name) is not None:
+            facts[name] = datetime.fromisoformat(facts[name])
+    if "retry_after" in facts:
+        facts["retry_after"] = timedelta(seconds=facts["retry_after"])
+    if "in_flight" in facts:
+        facts["in_flight"] = tuple(facts["in_flight"])
+    if "cause" in facts:
+        facts["cause"] = Cause(facts["cause"])
+    cls = EVENTS[kind]
+    if issubclass(cls, StepEvent):
+        facts |= {"step": step, "attempt": attempt}
+    elif cls is UndoRetried:
+        facts["step"] = step
+    return cls(**facts)

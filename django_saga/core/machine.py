@@ -1,0 +1,355 @@
+"""What may happen next: every rule of a saga, as a function from a state and an event to a decision.
+
+Pure: time comes in as ``now``, chance in the event. ``RULES`` is the table of legal moves; what is not in
+it is an ``IllegalTransition``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django_saga.core import events
+from django_saga.core.compensation import wave
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.events import Cause, Event, StepEvent
+from django_saga.core.retry import Retry
+from django_saga.core.state import SagaState, StepState
+from django_saga.core.states import Outcome, SagaStatus, StepStatus
+from django_saga.exceptions import IllegalTransition
+
+CRASH_LOOP = "crash loop"
+SPENT = "attempts spent"
+STEP_DEADLINE = "step deadline passed"
+
+
+class Decision(NamedTuple):
+    """What an event changes: the saga's status, and the steps that got a new state (opened ones included)."""
+
+    status: SagaStatus
+    steps: Mapping[str, StepState]
+    reason: str = ""
+    culprit: str = ""
+
+
+def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
+    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``."""
+    due = event.starts_at or now
+    steps = {name: _opened(definition, name, due) for name in definition.roots}
+    status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
+    return SagaState(status, steps, deadline_at=event.deadline_at)
+
+
+def reads(definition: SagaDefinition, status: SagaStatus, event: Event) -> frozenset[str] | None:
+    """Name the steps beside its own whose state ``decide`` needs for ``event``; None: all that were opened.
+
+    In a saga that is compensating, steps whose compensation is open or dead are needed beside those named.
+    """
+    if status in _FORWARD and type(event) is events.StepSucceeded:
+        return definition.consulted[event.step]
+    if isinstance(event, StepEvent) and definition.is_chain:
+        # What stands behind the step was never opened, or is undone: what is before it is left.
+        return definition.ancestors[event.step]
+    return None
+
+
+def decide(definition: SagaDefinition, state: SagaState, event: Event, *, now: datetime) -> Decision:
+    """Decide what ``event`` changes.
+
+    Raises ``IllegalTransition`` when the saga's status has no rule for the event, or its step is not open
+    for it.
+    """
+    rule = RULES.get((state.status, type(event)))
+    if rule is None:
+        raise IllegalTransition(f"a saga that is {state.status} takes no event {event.kind}")
+    if isinstance(event, StepEvent):
+        step = state.steps.get(event.step)
+        if step is None or not step.is_open or step.undoing is not event.undo:
+            found = "not opened" if step is None else step.status
+            raise IllegalTransition(f"step {event.step} is {found}, it takes no event {event.kind}")
+    return rule(definition, state, event, now)
+
+
+def apply(state: SagaState, decision: Decision) -> SagaState:
+    """Give the state after ``decision``."""
+    return state._replace(
+        status=decision.status,
+        steps={**state.steps, **decision.steps},
+        reason=decision.reason or state.reason,
+        culprit=decision.culprit or state.culprit,
+    )
+
+
+def fold(definition: SagaDefinition, history: Iterable[tuple[Event, datetime]]) -> SagaState:
+    """Feed a saga's history, each event with the time it was decided at, to the machine again."""
+    rows = iter(history)
+    first, at = next(rows)
+    if not isinstance(first, events.SagaStarted):
+        raise IllegalTransition(f"a history begins with saga_started, not {first.kind}")
+    state = start(definition, first, now=at)
+    for event, at in rows:
+        state = apply(state, decide(definition, state, event, now=at))
+    return state
+
+
+# --- forward --------------------------------------------------------------------------------------
+
+
+def _step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
+    changed = {event.step: _closed(state.steps[event.step], StepStatus.SUCCEEDED, event)}
+
+    def succeeded(name: str) -> bool:
+        return name == event.step or (
+            name in state.steps and state.steps[name].status is StepStatus.SUCCEEDED
+        )
+
+    waiting = definition.dependents[event.step]
+    for name in waiting:
+        if all(succeeded(before) for before in definition[name].after):
+            changed[name] = _opened(definition, name, now)
+    complete = not waiting and all(succeeded(name) for name in definition.sinks)
+    return Decision(SagaStatus.COMPLETED if complete else SagaStatus.RUNNING, changed)
+
+
+def _step_failed(
+    definition: SagaDefinition, state: SagaState, event: events.StepFailed, now: datetime
+) -> Decision:
+    step = state.steps[event.step]
+    again, why = _next_try(step, event, definition[event.step].retry, now)
+    if again is not None:
+        return Decision(SagaStatus.RUNNING, {step.name: again})
+    return _turn_back(definition, state, event, now, _given_up(step, event, why), "failed", step.name)
+
+
+def _step_unknown(
+    definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
+) -> Decision:
+    spec = definition[event.step]
+    step = _doubted(state.steps[event.step], event, atomic=spec.atomic)
+    again, why = _next_try(step, event, spec.retry, now)
+    if again is not None:
+        return Decision(SagaStatus.RUNNING, {step.name: again})
+    # The step's own reason makes room for its compensation's, so the saga keeps this one.
+    reason = CRASH_LOOP if why == CRASH_LOOP else "failed"
+    return _turn_back(definition, state, event, now, _given_up(step, event, why), reason, step.name)
+
+
+def _out_of_time(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    return _turn_back(definition, state, event, now, None, "deadline passed", "")
+
+
+def _cancelled(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    return _turn_back(definition, state, event, now, None, "cancelled", "")
+
+
+def _turn_back(
+    definition: SagaDefinition,
+    state: SagaState,
+    event: Event,
+    now: datetime,
+    ended: StepState | None,
+    reason: str,
+    culprit: str,
+) -> Decision:
+    """Go from forward to compensating: what waits is given up, what is in flight is left to its owner."""
+    changed = {ended.name: ended} if ended else {}
+    for name, step in state.steps.items():
+        if name not in changed and step.is_open and name not in event.in_flight:
+            changed[name] = _abandoned(step)
+    return _undo_on(definition, state, changed, now, reason, culprit)
+
+
+# --- back -----------------------------------------------------------------------------------------
+
+
+def _late_success(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
+    """A step in flight when the saga turned back succeeded after all, or a compensation did."""
+    status = StepStatus.UNDONE if event.undo else StepStatus.SUCCEEDED
+    return _undo_on(definition, state, {event.step: _closed(state.steps[event.step], status, event)}, now)
+
+
+def _failed_while_undoing(
+    definition: SagaDefinition, state: SagaState, event: events.StepFailed, now: datetime
+) -> Decision:
+    step = state.steps[event.step]
+    if not event.undo:
+        return _undo_on(definition, state, {step.name: _given_up(step, event, "")}, now)
+    return _undo_failed(definition, state, step, event, now)
+
+
+def _unknown_while_undoing(
+    definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
+) -> Decision:
+    if not event.undo:
+        step = _doubted(state.steps[event.step], event, atomic=definition[event.step].atomic)
+        return _undo_on(definition, state, {step.name: _given_up(step, event, "")}, now)
+    # A compensation that may have worked is tried again with the same key: it has to be idempotent anyway.
+    step = state.steps[event.step]._replace(
+        crashes=state.steps[event.step].crashes + (event.cause is Cause.WORKER_LOST),
+    )
+    return _undo_failed(definition, state, step, event, now)
+
+
+def _undo_failed(
+    definition: SagaDefinition,
+    state: SagaState,
+    step: StepState,
+    event: events.StepFailed | events.StepUnknown,
+    now: datetime,
+) -> Decision:
+    undo = definition[step.name].undo
+    assert undo is not None  # only a step with a compensation is ever opened for undo
+    again, why = _next_try(step, event, undo.retry, now)
+    dead = step._replace(
+        status=StepStatus.UNDO_FAILED, attempt=event.attempt, due_at=None, deadline_at=None, reason=why
+    )
+    return _undo_on(definition, state, {step.name: again or dead}, now)
+
+
+def _not_started(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
+    if event.undo:
+        raise IllegalTransition(f"step {event.step} is undo_scheduled: a compensation is always wanted")
+    # The claim counted an attempt on the step's row that never was.
+    step = state.steps[event.step]._replace(attempt=event.attempt - 1)
+    return _undo_on(definition, state, {step.name: _abandoned(step)}, now)
+
+
+def _undo_retried(
+    definition: SagaDefinition, state: SagaState, event: events.UndoRetried, now: datetime
+) -> Decision:
+    step = state.steps.get(event.step)
+    if step is None or step.status is not StepStatus.UNDO_FAILED:
+        found = "not opened" if step is None else step.status
+        raise IllegalTransition(f"step {event.step} is {found}: only a dead compensation can be retried")
+    # It waits for its turn again: compensations behind it may be being retried too.
+    owed = step._replace(status=StepStatus(step.outcome), attempt=0, crashes=0, reason="")
+    return _undo_on(definition, state, {step.name: owed}, now)
+
+
+def _undo_on(
+    definition: SagaDefinition,
+    state: SagaState,
+    changed: dict[str, StepState],
+    now: datetime,
+    reason: str = "",
+    culprit: str = "",
+) -> Decision:
+    """Open the compensations whose turn has come; end the saga when none is left."""
+    steps = {**state.steps, **changed}
+    due = wave(definition, steps, now)
+    steps.update(due.scheduled)
+    status = SagaStatus.COMPENSATING
+    if due.finished:
+        dead = any(step.status is StepStatus.UNDO_FAILED for step in steps.values())
+        status = SagaStatus.STUCK if dead else SagaStatus.COMPENSATED
+    return Decision(status, {**changed, **due.scheduled}, reason, culprit)
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def _opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
+    limit = definition[name].deadline
+    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=due + limit if limit else None)
+
+
+def _closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
+    outcome = step.outcome if event.undo else Outcome.SUCCEEDED
+    return step._replace(
+        status=status,
+        attempt=event.attempt,
+        outcome=outcome,
+        due_at=None,
+        deadline_at=None,
+        reason="",
+    )
+
+
+def _doubted(step: StepState, event: events.StepUnknown, *, atomic: bool) -> StepState:
+    """Note that an attempt may have had its effect, which an atomic one that was not recorded cannot have."""
+    return step._replace(
+        crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
+        outcome=step.outcome if atomic else Outcome.UNKNOWN,
+    )
+
+
+def _next_try(
+    step: StepState, event: events.StepFailed | events.StepUnknown, policy: Retry, now: datetime
+) -> tuple[StepState | None, str]:
+    """Give the step scheduled for its next attempt, or None and the reason there is none."""
+    attempt, wait = event.attempt, timedelta(0)
+    if isinstance(event, events.StepUnknown) and event.cause is Cause.RELEASED:
+        attempt -= 1
+    elif isinstance(event, events.StepUnknown) and event.cause is Cause.WORKER_LOST:
+        # A lost worker says nothing about the step, so it costs no attempt; but a step that takes its worker
+        # with it each time must end. The first takeover is at once, later ones back off to spare bystanders.
+        if step.crashes > event.crash_limit:
+            return None, CRASH_LOOP
+        if step.crashes > 1:
+            wait = policy.backoff(step.crashes - 1, chance=event.chance)
+    else:
+        # Partial work that was handed over is to be undone, not done again.
+        if event.permanent or (isinstance(event, events.StepFailed) and event.partial):
+            return None, "permanent failure"
+        backoff = policy.wait_after(event.attempt - step.crashes, chance=event.chance)
+        if backoff is None:
+            return None, SPENT
+        wait = backoff
+        if isinstance(event, events.StepFailed) and event.retry_after is not None:
+            wait = event.retry_after
+    due = now + wait
+    if step.deadline_at is not None and due >= step.deadline_at:
+        return None, STEP_DEADLINE
+    return step._replace(attempt=attempt, due_at=due), ""
+
+
+def _given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why: str) -> StepState:
+    """Close a forward step that will not be tried again: one that was ever in doubt stays in doubt."""
+    partial = isinstance(event, events.StepFailed) and event.partial
+    doubtful = step.outcome is Outcome.UNKNOWN
+    return step._replace(
+        status=StepStatus.UNKNOWN if doubtful else StepStatus.FAILED,
+        outcome=Outcome.UNKNOWN if doubtful else Outcome.FAILED,
+        attempt=event.attempt,
+        partial=partial,
+        due_at=None,
+        deadline_at=None,
+        reason=why,
+    )
+
+
+def _abandoned(step: StepState) -> StepState:
+    """Close an open forward step that no worker owns: never begun, or waiting for its next attempt."""
+    if step.outcome is Outcome.UNKNOWN:
+        status = StepStatus.UNKNOWN
+    else:
+        status = StepStatus.FAILED if step.attempt else StepStatus.SKIPPED
+    outcome = Outcome.FAILED if status is StepStatus.FAILED else step.outcome
+    return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+Rule = Callable[..., Decision]
+_FORWARD = (SagaStatus.RUNNING, SagaStatus.PENDING)
+
+RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
+    **{
+        (status, kind): rule
+        for status in _FORWARD
+        for kind, rule in (
+            (events.StepSucceeded, _step_done),
+            (events.StepFailed, _step_failed),
+            (events.StepUnknown, _step_unknown),
+            (events.DeadlinePassed, _out_of_time),
+            (events.CancelRequested, _cancelled),
+        )
+    },
+    (SagaStatus.COMPENSATING, events.StepSucceeded): _late_success,
+    (SagaStatus.COMPENSATING, events.StepFailed): _failed_while_undoing,
+    (SagaStatus.COMPENSATING, events.StepUnknown): _unknown_while_undoing,
+    (SagaStatus.COMPENSATING, events.StepNotStarted): _not_started,
+    (SagaStatus.COMPENSATING, events.UndoRetried): _undo_retried,
+    (SagaStatus.STUCK, events.UndoRetried): _undo_retried,
+}

@@ -1,0 +1,34 @@
+"""A saga's graph as Mermaid text. No label holds what Mermaid or a browser takes for more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from django_saga.core.outline import Node
+
+
+def flowchart(title: str, nodes: Sequence[Node]) -> str:
+    """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided."""
+    ids = {node.name: f"s{number}" for number, node in enumerate(nodes, start=1)}
+    lines = [f"%% {label(title)}", "flowchart TD"]
+    for node in nodes:
+        words = label(node.name) + (" - atomic" if node.atomic else "")
+        box = f'[["{words}"]]' if node.atomic else f'["{words}"]'
+        lines.append(f"    {ids[node.name]}{box}")
+    for node in nodes:
+        lines += [f"    {ids[name]} --> {ids[node.name]}" for name in node.after if name in ids]
+    undone = [node for node in nodes if node.compensation]
+    for node in undone:
+        undo = ids[node.name].replace("s", "u")
+        lines.append(f'    {undo}("{label(node.compensation)}")')
+        lines.append(f"    {ids[node.name]} -. undo .-> {undo}")
+    if undone:
+        lines.append("    classDef undo stroke-dasharray: 4 3")
+        lines.append(f"    class {','.join(ids[node.name].replace('s', 'u') for node in undone)} undo")
+    return "\n".join(lines) + "\n"
+
+
+def label(text: str, limit: int = 100) -> str:
+    """Reduce ``text`` to letters, digits, space, ``_``, ``.`` and ``-``."""
+    return re.sub(r"[^A-Za-z0-9 _.-]", "_", text)[:limit]

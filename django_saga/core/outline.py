@@ -1,0 +1,66 @@
+"""A saga's graph for people: from the definition in code, or from what the database kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, NamedTuple
+
+from django_saga.core.definition import SagaDefinition
+
+
+class Node(NamedTuple):
+    """A step: what it waits for, and the name of its compensation's function (empty: it has none)."""
+
+    name: str
+    after: tuple[str, ...] = ()
+    atomic: bool = False
+    compensation: str = ""
+    queue: str = "default"
+
+
+def of_definition(definition: SagaDefinition) -> list[Node]:
+    """Give the steps of ``definition`` in the order written."""
+    return [
+        Node(step.name, tuple(step.after), step.atomic, step.undo.function if step.undo else "", step.queue)
+        for step in definition.steps
+    ]
+
+
+def of_stored(graph: Any) -> list[Node]:
+    """Give the steps of a definition's row; what does not look like one is left out."""
+    steps = graph.get("steps") if isinstance(graph, Mapping) else None
+    if not isinstance(steps, list):
+        return []
+    return [_node(step) for step in steps if isinstance(step, Mapping) and isinstance(step.get("name"), str)]
+
+
+def ordered(nodes: Iterable[Node]) -> list[Node]:
+    """Give ``nodes`` each behind those it waits for, else as written; in a circle, as written altogether."""
+    given = {node.name: node for node in nodes}
+    sorter = TopologicalSorter({node.name: [n for n in node.after if n in given] for node in given.values()})
+    try:
+        sorter.prepare()
+    except CycleError:
+        return list(given.values())
+    place = {name: number for number, name in enumerate(given)}
+    done: list[Node] = []
+    ready: set[str] = set()
+    while sorter.is_active():
+        ready.update(sorter.get_ready())
+        first = min(ready, key=place.__getitem__)
+        ready.discard(first)
+        done.append(given[first])
+        sorter.done(first)
+    return done
+
+
+def _node(step: Mapping[str, Any]) -> Node:
+    after = step.get("after")
+    return Node(
+        step["name"],
+        tuple(str(name) for name in after) if isinstance(after, list) else (),
+        step.get("atomic") is True,
+        str(step.get("compensation") or ""),
+        str(step.get("queue") or "default"),
+    )

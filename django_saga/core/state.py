@@ -1,0 +1,65 @@
+"""The state of a saga as the machine sees it: what folding its history gives.
+
+A step that a worker owns is ``scheduled`` (or ``undo_scheduled``) here: claims are leases, kept on the row,
+and not events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from django_saga.core.states import Outcome, SagaStatus, StepStatus
+
+
+class StepState(NamedTuple):
+    """One step. ``attempt`` and ``crashes`` count within the phase: a compensation starts again at 0.
+
+    ``partial``: the step failed and handed over partial work. ``due_at``: when it may be claimed; None at
+    rest.
+    """
+
+    name: str
+    status: StepStatus
+    attempt: int = 0
+    crashes: int = 0
+    outcome: Outcome = Outcome.NONE
+    partial: bool = False
+    due_at: datetime | None = None
+    deadline_at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def undoing(self) -> bool:
+        """True when the open attempt is one of the compensation."""
+        return self.status is StepStatus.UNDO_SCHEDULED
+
+    @property
+    def is_open(self) -> bool:
+        """True while an outcome of the step may arrive."""
+        return self.status is StepStatus.SCHEDULED or self.status is StepStatus.UNDO_SCHEDULED
+
+    def begin_undo(self, now: datetime) -> StepState:
+        """Open the compensation."""
+        return self._replace(
+            status=StepStatus.UNDO_SCHEDULED,
+            attempt=0,
+            crashes=0,
+            due_at=now,
+            deadline_at=None,
+            reason="",
+        )
+
+
+class SagaState(NamedTuple):
+    """A saga: its status, why it turned back (``reason``, ``culprit`` the step), and its steps by name.
+
+    ``steps`` holds what was ever opened, or, for an event that needs no more, what ``machine.reads`` names.
+    """
+
+    status: SagaStatus
+    steps: Mapping[str, StepState]
+    reason: str = ""
+    culprit: str = ""
+    deadline_at: datetime | None = None

@@ -1,0 +1,84 @@
+"""The states of sagas and steps."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SagaStatus(StrEnum):
+    """Where a saga stands."""
+
+    PENDING = "pending"  # its first step is not due yet
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    STUCK = "stuck"  # a compensation is dead: a person is needed
+    SUPERSEDED = "superseded"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when no event can change the saga any more."""
+        return self in TERMINAL_SAGA
+
+    @property
+    def is_live(self) -> bool:
+        """True while a worker may have something to do for the saga."""
+        return self in LIVE_SAGA
+
+
+class StepStatus(StrEnum):
+    """Where a step stands, its compensation included: one row carries both."""
+
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"  # the last attempt may or may not have had its effect
+    UNDO_SCHEDULED = "undo_scheduled"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo_failed"
+    SKIPPED = "skipped"
+
+
+class Outcome(StrEnum):
+    """What is known of a step's forward effect."""
+
+    NONE = ""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class FailurePolicy(StrEnum):
+    """What becomes of steps in flight in other branches when one fails."""
+
+    FAIL_FAST = "fail_fast"
+    WAIT_ALL = "wait_all"
+    FAIL_FAST_WITH_GRACE = "fail_fast_with_grace"
+
+
+class CompensationPolicy(StrEnum):
+    """What becomes of the other compensations when one is dead."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    SKIP_DEPENDENTS = "skip_dependents"
+
+
+TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})
+LIVE_SAGA = frozenset({SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING})
+# A live step's row has an alarm; every other row is at rest and out of the claim's index.
+LIVE_STEP = frozenset(
+    {
+        StepStatus.SCHEDULED,
+        StepStatus.RUNNING,
+        StepStatus.WAITING,
+        StepStatus.UNDO_SCHEDULED,
+        StepStatus.UNDOING,
+    }
+)
+CLAIMABLE_STEP = frozenset({StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED})
+OWNED_STEP = frozenset({StepStatus.RUNNING, StepStatus.UNDOING})

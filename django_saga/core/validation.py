@@ -1,0 +1,264 @@
+"""What may be wrong with a saga's definition, each with its remedy."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from graphlib import CycleError, TopologicalSorter
+
+from django_saga.core.definition import SagaDefinition, StepDefinition
+from django_saga.core.states import CompensationPolicy, FailurePolicy
+
+MAX_NAME_LENGTH = 100
+MAX_QUEUE_LENGTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: ``code`` for programs, ``step`` is empty when it concerns the whole saga."""
+
+    code: str
+    step: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        where = f"step {self.step!r}: " if self.step else ""
+        return f"{where}{self.message} {self.hint}"
+
+
+def problems(definition: SagaDefinition, *, max_steps: int = 200) -> list[Problem]:
+    """Give everything that is wrong with ``definition``; whatever it says, none of it raises."""
+    found = [*_saga(definition, max_steps), *_names(definition)]
+    for step in definition.steps:
+        found += [*_step(step), *_compensation(step)]
+    return found + list(_graph(definition))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Give " Did you mean …?" for the closest of ``known``, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
+    if not _matches(r"[a-z0-9_.-]+", definition.name):
+        yield Problem(
+            "saga-name",
+            "",
+            f"{definition.name!r} cannot be the name of a saga.",
+            f'Set name = "..." to up to {MAX_NAME_LENGTH} lower-case letters, digits, "_", "." and "-".',
+        )
+    if type(definition.version) is not int or not 1 <= definition.version < 2**31:
+        yield Problem(
+            "version",
+            "",
+            f"The version {definition.version!r} is not a whole number from 1 on.",
+            "Set version = 1, and one more whenever the steps change.",
+        )
+    if not definition.steps:
+        yield Problem("no-steps", "", "It has no steps.", "Decorate a method with @step.")
+    if len(definition.steps) > max_steps:
+        yield Problem(
+            "too-many-steps",
+            "",
+            f"It has {len(definition.steps):,} steps; the limit is {max_steps:,} (setting MAX_STEPS).",
+            "Split it into several sagas, or raise the setting.",
+        )
+    yield from _positive("deadline", definition.deadline, "")
+    if definition.failure_policy is not FailurePolicy.FAIL_FAST:
+        yield Problem(
+            "failure-policy",
+            "",
+            f"failure_policy = {_policy(definition.failure_policy)} is not available yet.",
+            "Use FailurePolicy.FAIL_FAST.",
+        )
+    if definition.compensation_policy is not CompensationPolicy.CONTINUE:
+        yield Problem(
+            "compensation-policy",
+            "",
+            f"compensation_policy = {_policy(definition.compensation_policy)} is not available yet.",
+            "Use CompensationPolicy.CONTINUE.",
+        )
+
+
+def _names(definition: SagaDefinition) -> Iterator[Problem]:
+    for name, count in Counter(step.name for step in definition.steps).items():
+        if not _matches(r"[a-z_][a-z0-9_]*", name):
+            yield Problem(
+                "step-name",
+                name,
+                f"{name!r} cannot be the name of a step.",
+                f'Use up to {MAX_NAME_LENGTH} lower-case letters, digits and "_"; @step(name="...") sets it.',
+            )
+        if count > 1:
+            yield Problem(
+                "duplicate-step",
+                name,
+                f"{count} steps have this name.",
+                'Rename the functions, or set another name with @step(name="...").',
+            )
+
+
+def _step(step: StepDefinition) -> Iterator[Problem]:
+    yield from _positive("timeout", step.timeout, step.name)
+    yield from _positive("deadline", step.deadline, step.name)
+    yield from _async_atomic("The step", step.atomic and step.is_async, step.name)
+    if not _matches(r"[^\0]+", step.queue, MAX_QUEUE_LENGTH):
+        yield Problem(
+            "queue",
+            step.name,
+            f"{step.queue!r} cannot be the name of a queue.",
+            f"Give queue= a text of 1 to {MAX_QUEUE_LENGTH} characters.",
+        )
+
+
+def _compensation(step: StepDefinition) -> Iterator[Problem]:
+    undo = step.undo
+    if undo is None:
+        if not step.no_compensation:
+            yield Problem(
+                "no-compensation",
+                step.name,
+                "It has no compensation.",
+                f"Write one below @{_attribute(step.name)}.compensation, "
+                "or say @step(no_compensation=True) if there is nothing to undo.",
+            )
+        return
+    if step.no_compensation:
+        yield Problem(
+            "needless-compensation",
+            step.name,
+            f"It says no_compensation=True and has the compensation {undo.function!r}.",
+            "Remove one of the two.",
+        )
+    yield from _positive("timeout of the compensation", undo.timeout, step.name)
+    yield from _async_atomic(f"The compensation {undo.function!r}", undo.atomic and undo.is_async, step.name)
+
+
+def _graph(definition: SagaDefinition) -> Iterator[Problem]:
+    names = list(dict.fromkeys(step.name for step in definition.steps))
+    edges: dict[str, list[str]] = {name: [] for name in names}
+    complete = len(names) == len(definition.steps)
+    for step in definition.steps:
+        for before, count in Counter(step.after).items():
+            if before not in edges:
+                complete = False
+                yield Problem(
+                    "unknown-step",
+                    step.name,
+                    f"It comes after {before!r}, which is not a step of this saga.",
+                    f"Correct after=[...].{did_you_mean(before, names)} The steps are {', '.join(names)}.",
+                )
+            elif before == step.name:
+                yield Problem(
+                    "cycle", step.name, "It comes after itself.", "Remove it from its own after=[...]."
+                )
+            elif before not in edges[step.name]:
+                edges[step.name].append(before)
+            if count > 1:
+                yield Problem(
+                    "repeated-step",
+                    step.name,
+                    f"It names {before!r} {count} times in after.",
+                    "Name it once.",
+                )
+    yield from _cycles(edges)
+    # A misspelt or doubled name tears the graph apart: its own error says enough.
+    if complete:
+        yield from _islands(edges)
+
+
+def _cycles(edges: dict[str, list[str]]) -> Iterator[Problem]:
+    edges = {name: list(before) for name, before in edges.items()}
+    while cycle := _first_cycle(edges):
+        chain = " → ".join([*cycle, cycle[0]])
+        yield Problem(
+            "cycle",
+            cycle[0],
+            f"Steps wait for each other: {chain}.",
+            "Take one of them out of the after=[...] of the next.",
+        )
+        edges[cycle[0]].remove(cycle[-1])
+
+
+def _first_cycle(edges: dict[str, list[str]]) -> list[str]:
+    """Give the steps of a cycle: each waits for the one before it, and the one written first leads."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1][:-1]
+        written = list(edges)
+        first = min(range(len(cycle)), key=lambda at: written.index(cycle[at]))
+        return cycle[first:] + cycle[:first]
+    return []
+
+
+def _islands(edges: dict[str, list[str]]) -> Iterator[Problem]:
+    neighbours: dict[str, set[str]] = {name: set(before) for name, before in edges.items()}
+    for name, before in edges.items():
+        for other in before:
+            neighbours[other].add(name)
+    mainland: set[str] = set()
+    for name in edges:
+        if name in mainland:
+            continue
+        island = _reachable(name, neighbours)
+        if mainland:
+            yield Problem(
+                "not-connected",
+                name,
+                f"Nothing connects {', '.join(step for step in edges if step in island)} "
+                f"with {', '.join(step for step in edges if step in mainland)}.",
+                "Link them by after=[...], join them in a last step, or write two sagas.",
+            )
+        mainland |= island
+
+
+def _reachable(start: str, neighbours: dict[str, set[str]]) -> set[str]:
+    reached, waiting = {start}, [start]
+    while waiting:
+        new = neighbours[waiting.pop()] - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def _positive(what: str, value: timedelta | None, step: str) -> Iterator[Problem]:
+    if value is not None and value <= timedelta(0):
+        yield Problem(
+            "not-positive",
+            step,
+            f"The {what} of {value.total_seconds():g} s is not longer than nothing.",
+            "Give seconds or a timedelta greater than zero, or leave it out.",
+        )
+
+
+def _async_atomic(what: str, wrong: bool, step: str) -> Iterator[Problem]:
+    if wrong:
+        yield Problem(
+            "async-atomic",
+            step,
+            f"{what} is atomic and async def; Django's transactions do not work in async code.",
+            "Write def instead of async def, or remove atomic=True.",
+        )
+
+
+def _matches(pattern: str, name: object, limit: int = MAX_NAME_LENGTH) -> bool:
+    return isinstance(name, str) and len(name) <= limit and re.fullmatch(pattern, name) is not None
+
+
+def _attribute(name: object) -> str:
+    return name if isinstance(name, str) and name.isidentifier() else "..."
+
+
+def _policy(value: object) -> str:
+    return (
+        f"{type(value).__name__}.{value.name}"
+        if isinstance(value, (FailurePolicy, CompensationPolicy))
+        else repr(value)
+    )

@@ -1,0 +1,32 @@
+"""What ``start()`` gives back, as far as this floor knows it; the engine's ``SagaHandle`` is one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from django_saga.core.states import SagaStatus
+
+
+class Handle(Protocol):
+    """A started saga: ``id`` is known at once, all else is read afresh."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def status(self) -> SagaStatus: ...
+
+    async def astatus(self) -> SagaStatus: ...
+
+    def result(self, timeout: float | timedelta | None = None) -> Any: ...
+
+    async def aresult(self, timeout: float | timedelta | None = None) -> Any: ...
+
+    def cancel(self, reason: str = "") -> None: ...
+
+    async def acancel(self, reason: str = "") -> None: ...

@@ -1,0 +1,202 @@
+"""A definition with the code behind it: what the engine runs."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from functools import cached_property
+from typing import Any, get_args, get_origin
+
+from django.db import connections
+
+from django_saga.conf import get_settings
+from django_saga.core import encoding, validation
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.validation import Problem
+from django_saga.dsl.assembly import Functions
+from django_saga.dsl.scalars import UnsupportedType
+from django_saga.dsl.schema import Schema, TypeSchema, schema_for
+from django_saga.dsl.step import StepFunction
+from django_saga.exceptions import EncodingError, InvalidDefinition, InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """One version of one saga: its definition, its functions, and the types of what goes in and out.
+
+    ``input`` and ``output`` are what the saga declares (None: any JSON); the decoding methods take what
+    ``encoding.decode`` gave back.
+    """
+
+    definition: SagaDefinition
+    saga: type
+    functions: Mapping[str, Functions]
+    input: Any = None
+    output: Any = None
+    found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
+
+    def __repr__(self) -> str:
+        return f"<program of {self.definition}>"
+
+    @property
+    def path(self) -> str:
+        """Where the class is written: ``shop.sagas.OrderSaga``."""
+        return f"{self.saga.__module__}.{self.saga.__qualname__}"
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def do(self, step: str) -> StepFunction:
+        """Give the step's function; it takes the context."""
+        return self._bound[step, False]
+
+    def undo(self, step: str) -> StepFunction:
+        """Give the step's compensation; it takes the context. Raises ``KeyError`` if it has none."""
+        return self._bound[step, True]
+
+    @cached_property
+    def _bound(self) -> Mapping[tuple[str, bool], StepFunction]:
+        # One instance for all sagas: it is ``self`` of every step and keeps no state.
+        instance = self.saga()
+        bound: dict[tuple[str, bool], StepFunction] = {}
+        for name, functions in self.functions.items():
+            bound[name, False] = functions.do.__get__(instance)
+            if functions.undo is not None:
+                bound[name, True] = functions.undo.__get__(instance)
+        return bound
+
+    # --- values -----------------------------------------------------------------------------------
+
+    def encode_input(self, value: Any, name: str = "input") -> str:
+        """Give ``value`` as JSON text. Raises ``InvalidInput`` that names field, type and limit."""
+        try:
+            plain = value if self._input is None else self._input.to_plain(value, name)
+            return self._encode(plain, name, get_settings().max_input_bytes, "MAX_INPUT_BYTES")
+        except EncodingError as error:
+            raise InvalidInput(f"Saga {self.definition.name}: {error}") from error
+
+    def decode_input(self, data: Any) -> Any:
+        """Give the saga's input as its declared type. Raises ``EncodingError``."""
+        return data if self._input is None else self._input.from_plain(data, "input")
+
+    def encode_result(self, step: str, value: Any) -> str:
+        """Give a step's result as JSON text. Raises ``EncodingError`` that names the step, field and type."""
+        name = f"result of step {step}"
+        schema = self._checked.get(step)
+        plain = value if schema is None else schema.to_plain(value, name)
+        return self._encode(plain, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
+
+    def encode_compensation_data(self, step: str, value: Any) -> str:
+        """Give what a step hands to its compensation as JSON text. Raises ``EncodingError``."""
+        name = f"compensation data of step {step}"
+        return self._encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
+
+    def decode_result(self, step: str, data: Any) -> Any:
+        """Give a step's result as the dataclass or pydantic model its function is annotated with, if any.
+
+        Raises ``EncodingError``.
+        """
+        schema = self._results.get(step)
+        return data if schema is None else schema.from_plain(data, f"result of step {step}")
+
+    def decode_output(self, data: Any) -> Any:
+        """Give the saga's result as its declared type. Raises ``EncodingError``."""
+        return data if self._output is None else self._output.from_plain(data, "output")
+
+    def _encode(self, plain: Any, name: str, max_bytes: int, setting: str) -> str:
+        max_depth, depth_from = get_settings().max_depth, "setting MAX_DEPTH"
+        if max_depth > self._deepest:
+            max_depth, depth_from = self._deepest, "the limit of MariaDB"
+        return encoding.encode(
+            plain, max_bytes=max_bytes, max_depth=max_depth, name=name, setting=setting, depth_from=depth_from
+        )
+
+    @cached_property
+    def _deepest(self) -> int:
+        # MariaDB checks its JSON columns by JSON_VALID, which says no from 32 levels on; a tag is one.
+        return 30 if connections[get_settings().database].vendor == "mysql" else sys.maxsize
+
+    @cached_property
+    def _input(self) -> Schema | None:
+        return schema_for(self.input)
+
+    @cached_property
+    def _output(self) -> Schema | None:
+        return schema_for(self.output)
+
+    @cached_property
+    def _results(self) -> Mapping[str, Schema]:
+        found = {}
+        for name, functions in self.functions.items():
+            schema = result_schema(functions.do)
+            if schema is not None:
+                found[name] = schema
+        return found
+
+    @cached_property
+    def _checked(self) -> Mapping[str, Schema]:
+        # The last step's result is the saga's: what does not fit ``output`` fails there, and is undone.
+        if self._output is None or len(self.definition.sinks) != 1:
+            return self._results
+        return {self.definition.sinks[0]: self._output, **self._results}
+
+    # --- problems ---------------------------------------------------------------------------------
+
+    @cached_property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong with the definition."""
+        max_steps = get_settings().max_steps
+        in_graph = validation.problems(self.definition, max_steps=max_steps)
+        return tuple(dict.fromkeys([*self.found, *in_graph, *self._schema_problems()]))
+
+    def require_valid(self) -> None:
+        """Raise ``InvalidDefinition`` that lists the problems and their remedies, if there are any."""
+        if self.problems:
+            lines = "".join(f"\n- {problem}" for problem in self.problems)
+            raise InvalidDefinition(f"Saga {self.definition} ({self.path}) cannot run:{lines}")
+
+    def _schema_problems(self) -> list[Problem]:
+        found = []
+        for what in ("input", "output"):
+            try:
+                schema_for(getattr(self, what))
+            except UnsupportedType as error:
+                hint = (
+                    "Give a dataclass of types that JSON can carry, a pydantic model or a serializer class."
+                )
+                found.append(Problem("schema", "", f"{what}: {error}.", hint))
+        for name, functions in self.functions.items():
+            try:
+                result_schema(functions.do)
+            except UnsupportedType as error:
+                hint = "Use types that JSON can carry, or leave the return annotation out."
+                found.append(Problem("schema", name, f"The return annotation: {error}.", hint))
+        return found
+
+
+def result_schema(function: StepFunction) -> Schema | None:
+    """Give the schema of a function that says to return a dataclass or pydantic model; None for all others.
+
+    Raises ``UnsupportedType``.
+    """
+    hint = _return_hint(function)
+    if isinstance(hint, type) and callable(getattr(hint, "model_validate", None)):
+        return schema_for(hint)
+    return TypeSchema(hint) if _names_dataclass(hint) else None
+
+
+def _return_hint(function: StepFunction) -> Any:
+    try:
+        hint = inspect.get_annotations(function).get("return")
+        # Only this one is evaluated: ``ctx: Context`` may be imported for type checkers alone.
+        return eval(hint, inspect.unwrap(function).__globals__) if isinstance(hint, str) else hint  # noqa: S307
+    except (NameError, AttributeError, SyntaxError, TypeError):
+        return None
+
+
+def _names_dataclass(hint: Any) -> bool:
+    """True for a dataclass, and for ``Receipt | None``, ``list[Receipt]`` and the like."""
+    if get_origin(hint) is None:
+        return isinstance(hint, type) and is_dataclass(hint)
+    return any(_names_dataclass(arg) for arg in get_args(hint))

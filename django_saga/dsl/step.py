@@ -1,0 +1,160 @@
+"""The decorators ``@step`` and ``@….compensation``: they note what is written, ``assembly`` judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from types import MethodType
+from typing import Any, Self, TypeAlias, overload
+
+from django_saga.core.retry import Retry
+
+StepFunction: TypeAlias = Callable[..., Any]
+Duration: TypeAlias = float | timedelta
+
+
+class Attempted:
+    """A function that a saga tries, with its policies; on an instance of the saga it is a plain method."""
+
+    def __init__(
+        self, function: StepFunction, *, retry: Retry | None, timeout: Duration | None, atomic: bool
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"{type(self).__name__.lower()}: decorate a function, not {function!r}")
+        self.function = function
+        self.retry = retry
+        self.timeout = timeout
+        self.atomic = atomic
+        self.function_name: str = getattr(function, "__name__", repr(function))
+        self.__doc__ = getattr(function, "__doc__", None)
+
+    @property
+    def step_name(self) -> str:
+        """The name of the step that this is or undoes."""
+        raise NotImplementedError
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> StepFunction: ...
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self if instance is None else MethodType(self.function, instance)
+
+
+class Step(Attempted):
+    """A step as written in a class; ``ctx.results[step]`` and ``after=[step]`` take it or its ``name``."""
+
+    def __init__(
+        self,
+        function: StepFunction,
+        *,
+        name: str | None = None,
+        after: Step | str | Iterable[Step | str] | None = None,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,
+        deadline: Duration | None = None,
+        atomic: bool = False,
+        queue: str | None = None,
+        no_compensation: bool = False,
+    ) -> None:
+        super().__init__(function, retry=retry, timeout=timeout, atomic=atomic)
+        self.name = self.function_name if name is None else name
+        self.after = None if after is None else _as_tuple(after)
+        self.deadline = deadline
+        self.queue = queue
+        self.no_compensation = no_compensation
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+    @property
+    def step_name(self) -> str:
+        """The step's name."""
+        return self.name
+
+    @overload
+    def compensation(self, function: StepFunction, /) -> Compensation: ...
+
+    @overload
+    def compensation(
+        self, /, *, retry: Retry | None = None, timeout: Duration | None = None, atomic: bool = False
+    ) -> Callable[[StepFunction], Compensation]: ...
+
+    def compensation(self, function: StepFunction | None = None, /, **options: Any) -> Any:
+        """Decorate the function that undoes this step.
+
+        ``timeout`` bounds one attempt (seconds or ``timedelta``). ``atomic``: its effects in the database and
+        the record that it is done are one transaction.
+        """
+
+        def decorate(function: StepFunction) -> Compensation:
+            return Compensation(self, function, **options)
+
+        return decorate if function is None else decorate(function)
+
+
+class Compensation(Attempted):
+    """The function that undoes ``step``."""
+
+    def __init__(
+        self,
+        step: Step,
+        function: StepFunction,
+        *,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,
+        atomic: bool = False,
+    ) -> None:
+        super().__init__(function, retry=retry, timeout=timeout, atomic=atomic)
+        self.step = step
+
+    def __repr__(self) -> str:
+        return f"<compensation {self.function_name} of step {self.step.name}>"
+
+    @property
+    def step_name(self) -> str:
+        """The name of the step it undoes."""
+        return self.step.name
+
+
+@overload
+def step(function: StepFunction, /) -> Step: ...
+
+
+@overload
+def step(
+    *,
+    name: str | None = None,
+    after: Step | str | Iterable[Step | str] | None = None,
+    retry: Retry | None = None,
+    timeout: Duration | None = None,
+    deadline: Duration | None = None,
+    atomic: bool = False,
+    queue: str | None = None,
+    no_compensation: bool = False,
+) -> Callable[[StepFunction], Step]: ...
+
+
+def step(function: StepFunction | None = None, /, **options: Any) -> Any:
+    """Make a method a step of its saga.
+
+    ``name``: by default the function's. ``after``: the steps (or their names) whose results it needs; left
+    out, the step written before it; ``[]`` starts at once. ``timeout`` bounds one attempt, ``deadline`` the
+    step with all its attempts (seconds or ``timedelta``). ``atomic``: the function's effects in the database,
+    its result and what comes next are one transaction. ``queue``: where workers find it.
+    ``no_compensation``: there is nothing to undo.
+    """
+
+    def decorate(function: StepFunction) -> Step:
+        return Step(function, **options)
+
+    return decorate if function is None else decorate(function)
+
+
+def _as_tuple(after: Step | str | Iterable[Step | str]) -> tuple[Step | str, ...]:
+    # A text is iterable too, but what was meant is one step.
+    if isinstance(after, (Step, str)) or not isinstance(after, Iterable):
+        return (after,)
+    return tuple(after)

@@ -1,0 +1,1 @@
+"""What carries sagas: starting, running attempts, recording outcomes, recovering from lost workers."""

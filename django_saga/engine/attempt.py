@@ -1,0 +1,236 @@
+"""Runs one attempt: the one place that calls user code and catches what it raises."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from datetime import UTC, datetime
+from traceback import TracebackException
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+from django_saga.conf import get_settings
+from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded, StepUnknown
+from django_saga.engine.context import Context
+from django_saga.engine.tasks import Outcome, Recorded, Task
+from django_saga.exceptions import (
+    EncodingError,
+    NothingToUndo,
+    OutcomeUnknown,
+    PermanentFailure,
+    RetryLater,
+)
+from django_saga.faults import fault_point
+
+_HERE = os.path.dirname(__file__)
+
+
+def run(task: Task) -> Outcome:
+    """Run a ``def`` step, or an ``async def`` one on a loop of its own, and give how it ended."""
+    begin(task)
+    try:
+        value = call(task)
+        if task.is_async:
+            # Not ``asyncio.run()``: this way the step's queries are on this thread's connection.
+            value = async_to_sync(_limited)(value, task)
+    except _TimedOut:
+        return _timed_out(task)
+    except (Exception, SystemExit) as error:
+        return failed(task, error)
+    return succeeded(task, value)
+
+
+async def arun(task: Task) -> Outcome:
+    """Run an ``async def`` step on the running loop, within its timeout."""
+    begin(task)
+    try:
+        value = await _limited(call(task), task)
+    except _TimedOut:
+        return _timed_out(task)
+    except (Exception, SystemExit) as error:
+        return failed(task, error)
+    return succeeded(task, value)
+
+
+def begin(task: Task) -> None:
+    """Note that user code begins now."""
+    fault_point("comp.before_user" if task.undo else "step.before_user")
+    task.started_at = datetime.now(UTC)
+    task.started = time.monotonic()
+
+
+def call(task: Task) -> Any:
+    """Call the step's function, or its compensation."""
+    name = task.row.name
+    function = task.program.undo(name) if task.undo else task.program.do(name)
+    return function(Context(task))
+
+
+class _TimedOut(Exception):
+    """The attempt's own time ran out, as told apart from a ``TimeoutError`` of user code."""
+
+
+async def _limited(awaitable: Any, task: Task) -> Any:
+    try:
+        async with asyncio.timeout(task.timeout.total_seconds()) as limit:
+            return await awaitable
+    except TimeoutError:
+        if limit.expired():
+            raise _TimedOut from None
+        raise
+
+
+def succeeded(task: Task, value: Any) -> Outcome:
+    """Give the outcome of an attempt that returned ``value``; a value that is not JSON is a permanent
+    failure.
+    """
+    fault_point("comp.after_user" if task.undo else "step.after_user")
+    try:
+        result, data = payloads(task, value)
+    except EncodingError as error:
+        return failed(task, error)
+    event = StepSucceeded(step=task.row.name, attempt=task.row.attempt, undo=task.undo)
+    return _outcome(task, event, result=result, compensation_data=data)
+
+
+def payloads(task: Task, value: Any) -> tuple[str | None, str | None]:
+    """Encode what a step returned as result and compensation data. Raises ``EncodingError``."""
+    if task.undo:
+        return None, None
+    data = None
+    if hasattr(value, "compensation_data") and hasattr(value, "output"):
+        data = _for_compensation(task, value.compensation_data)
+        value = value.output
+    return task.program.encode_result(task.row.name, value), data
+
+
+def _for_compensation(task: Task, value: Any) -> str | None:
+    return None if value is None else task.program.encode_compensation_data(task.row.name, value)
+
+
+def failed(task: Task, error: BaseException) -> Outcome:
+    """Give the outcome of an attempt that raised ``error``."""
+    name, attempt = task.row.name, task.row.attempt
+    if isinstance(error, NothingToUndo) and task.undo:
+        return _outcome(task, StepSucceeded(step=name, attempt=attempt, undo=True))
+    if _is_doubtful(error) and not task.atomic:
+        return unknown(task, Cause.REPORTED, str(error), error, permanent=not task.retry.allows(error))
+    data = None
+    if isinstance(error, PermanentFailure) and error.compensation_data is not None and not task.undo:
+        try:
+            data = _for_compensation(task, error.compensation_data)
+        except EncodingError as wrong:
+            error = wrong
+    # What is no ``Exception``, as a ``sys.exit()`` deep in a library, says nothing about another attempt.
+    asked_again = isinstance(error, RetryLater) or not isinstance(error, Exception)
+    permanent = isinstance(error, (PermanentFailure, EncodingError)) or not (
+        asked_again or task.retry.allows(error)
+    )
+    event = StepFailed(
+        step=name,
+        attempt=attempt,
+        undo=task.undo,
+        permanent=permanent,
+        partial=data is not None,
+        retry_after=error.delay if isinstance(error, RetryLater) else None,
+        chance=random.random(),  # noqa: S311
+    )
+    return _outcome(task, event, error=error, compensation_data=data)
+
+
+def unknown(
+    task: Task, cause: Cause, said: str, error: BaseException | None = None, *, permanent: bool = False
+) -> Outcome:
+    """Give the outcome of an attempt nobody knows the end of; ``permanent``: it is not to be tried again."""
+    event = StepUnknown(
+        step=task.row.name,
+        attempt=task.row.attempt,
+        undo=task.undo,
+        cause=cause,
+        permanent=permanent,
+        crash_limit=get_settings().max_crashes,
+        chance=random.random(),  # noqa: S311
+    )
+    outcome = _outcome(task, event, error=error)
+    outcome.error = clean(f"{cause}: {said}" if said else cause)
+    outcome.error_class = outcome.error_class or cause.value
+    return outcome
+
+
+def _timed_out(task: Task) -> Outcome:
+    return unknown(task, Cause.TIMED_OUT, f"no answer within {task.timeout}")
+
+
+def lapsed(task: Task) -> Recorded:
+    """Give what comes of an attempt that waited in line until its lease had run out: it is not begun."""
+    task.lost = True
+    return Recorded(lost=[unknown(task, Cause.WORKER_LOST, "the lease ran out before the step began")])
+
+
+def refused(outcome: Outcome, error: BaseException) -> Outcome:
+    """Give the failure that stands for ``outcome``, which the database would not take."""
+    event = StepFailed(
+        step=outcome.event.step, attempt=outcome.event.attempt, undo=outcome.event.undo, permanent=True
+    )
+    return _outcome(outcome.task, event, error=error)
+
+
+def _is_doubtful(error: BaseException) -> bool:
+    """True for errors after which the other side may have acted all the same."""
+    if isinstance(error, ConnectionRefusedError):
+        return False
+    return isinstance(error, (OutcomeUnknown, TimeoutError, ConnectionError))
+
+
+def _outcome(
+    task: Task,
+    event: StepEvent,
+    *,
+    result: str | None = None,
+    compensation_data: str | None = None,
+    error: BaseException | None = None,
+) -> Outcome:
+    outcome = Outcome(task, event, result, compensation_data)
+    outcome.started_at = task.started_at
+    outcome.ended_at = datetime.now(UTC)
+    if error is not None:
+        outcome.error_class = _class_name(error)
+        outcome.error = clean(str(error) or type(error).__name__)
+        outcome.traceback = clean("".join(_traceback(error).format()))
+    return outcome
+
+
+def _traceback(error: BaseException) -> TracebackException:
+    """Take the traceback without the marks below each line: finding their places costs more than the rest."""
+    within = error.__traceback__
+    while within is not None and within.tb_frame.f_code.co_filename.startswith(_HERE):
+        within = within.tb_next  # the way from the engine to user code says nothing
+    taken = TracebackException(type(error), error, within or error.__traceback__, compact=True)
+    part: TracebackException | None = taken
+    while part is not None:
+        for frame in part.stack:
+            frame.colno = frame.end_colno = None
+        part = part.__cause__ or part.__context__
+    return taken
+
+
+def _class_name(error: BaseException) -> str:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return name[:200]
+
+
+def clean(text: str) -> str:
+    """Make error text storable: no NUL, no lone surrogates, at most ``MAX_ERROR_BYTES`` bytes, its end
+    kept.
+    """
+    limit = get_settings().max_error_bytes
+    data = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    # What a traceback ends with says most, what a message begins with.
+    half = (limit - 8) // 2
+    return f"{data[:half].decode('utf-8', 'ignore')} […] {data[-half:].decode('utf-8', 'ignore')}"

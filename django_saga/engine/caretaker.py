@@ -1,0 +1,124 @@
+"""Beside the worker's loop: keeps its leases, rescues steps of lost workers, enforces sagas' deadlines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from django_saga import signals
+from django_saga.engine import connections, recorder, recovery
+from django_saga.engine.intake import ALONE
+from django_saga.engine.tasks import Recorded
+from django_saga.faults import fault_point
+from django_saga.models import SagaWorker
+from django_saga.store import claims, workers
+
+if TYPE_CHECKING:
+    from django_saga.engine.worker import Worker
+
+# How often a worker says that it lives, and after how long its row is dropped, in leases.
+_ANNOUNCE = 5.0
+_FORGET = 100
+
+
+class Caretaker(threading.Thread):
+    """A thread with a connection of its own, so that a long commit does not cost a lease."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(name="saga-caretaker", daemon=True)
+        self._worker = worker
+        self._stopping = threading.Event()
+        self._lease = worker.lease.total_seconds()
+        self._announced = 0.0
+        self._said = ""
+
+    def stop(self) -> None:
+        """Say goodbye and end."""
+        self._stopping.set()
+        self.join(timeout=5)
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            self._try(self._keep_leases)
+            self._try(self._rescue)
+            self._try(self._call_for_suspects)
+            self._try(self._announce)
+            self._stopping.wait(min(1.0, self._lease / 6))
+        self._try(lambda: self._say(SagaWorker.State.STOPPED))
+        connections.close()
+
+    def _try(self, duty: object) -> None:
+        """Do one duty; whatever goes wrong, the others and the next round are still done."""
+        assert callable(duty)
+        try:
+            duty()
+        except Exception as error:
+            connections.refresh(self._worker.using, after_error=True)
+            self._worker.troubled = self._worker.troubled or isinstance(error, recorder.DATABASE_ERRORS)
+            signals.worker_event.send_robust(
+                type(self._worker), worker=self._worker, event="trouble", error=error
+            )
+
+    def _keep_leases(self) -> None:
+        """Extend the leases of attempts that outlived a third of theirs, many in one statement."""
+        fault_point("heartbeat.tick")
+        now = time.monotonic()
+        held = list(self._worker.in_flight.values())
+        aging = {task.row.id: task for task in held if now - task.leased > self._lease / 3 and not task.lost}
+        if not aging:
+            return
+        lost = claims.extend(
+            self._worker.using,
+            owner=self._worker.id,
+            tokens={step_id: task.row.token for step_id, task in aging.items()},
+            lease=self._worker.lease,
+        )
+        for step_id, task in aging.items():
+            if step_id in lost:
+                task.lost = True
+            else:
+                task.leased = now
+
+    def _rescue(self) -> None:
+        worker = self._worker
+        if worker.draining:
+            return
+        for recorded in recovery.rescue(worker.using, worker.programs):
+            self._tell(recorded)
+            # Thousands of leases may have ended at once: the worker's own go on meanwhile.
+            self._try(self._keep_leases)
+            if worker.draining:
+                return
+
+    def _call_for_suspects(self) -> None:
+        worker = self._worker
+        if worker.on_suspects is None or worker.draining:
+            return
+        known = list(worker.programs)
+        if claims.are_due(worker.using, queues=worker.queues, executor=ALONE, definitions=known):
+            worker.on_suspects()
+
+    def _tell(self, recorded: Recorded) -> None:
+        recorder.announce(recorded)
+        if recorded.waiting or recorded.next_due:
+            fault_point("advance.wakeup")
+            self._worker.wake()
+
+    def _announce(self) -> None:
+        now = time.monotonic()
+        state = SagaWorker.State.DRAINING if self._worker.draining else SagaWorker.State.RUNNING
+        if state != self._said or now - self._announced >= _ANNOUNCE:
+            self._say(state)
+            self._said, self._announced = state, now
+            workers.sweep(self._worker.using, older_than=_FORGET * self._worker.lease)
+
+    def _say(self, state: str) -> None:
+        worker = self._worker
+        workers.announce(
+            worker.using,
+            worker.id,
+            state=state,
+            queues=worker.queues,
+            definitions=[str(program.definition) for program in worker.programs.values()],
+        )

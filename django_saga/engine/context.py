@@ -1,0 +1,127 @@
+"""What a step sees: its input, the results before it, and the key that makes its effect idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django_saga.core import encoding
+from django_saga.core.states import Outcome
+from django_saga.engine.tasks import Task
+
+
+class Results(Mapping[Any, Any]):
+    """Results of earlier steps, by step or by its name; each look-up decodes a fresh copy."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __getitem__(self, step: Any) -> Any:
+        name = step if isinstance(step, str) else step.name
+        text = self._task.payloads.get(name, (None, None))[0]
+        if text is None:
+            known = ", ".join(sorted(self)) or "none"
+            raise KeyError(
+                f"step {self._task.row.name} has no result of {name!r}: it sees steps it waits for ({known})"
+            )
+        return self._task.program.decode_result(name, encoding.decode(text))
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, (result, _) in self._task.payloads.items() if result is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Context:
+    """Passed to every step and compensation.
+
+    ``attempt`` counts from 1, ``idempotency_key`` stays the same over all attempts (``<saga id>:<step>:do``
+    or ``:undo``).
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    @property
+    def saga_id(self) -> UUID:
+        """The saga's id."""
+        return self._task.row.saga_id
+
+    @property
+    def saga(self) -> str:
+        """The saga's name."""
+        return self._task.program.definition.name
+
+    @property
+    def version(self) -> int:
+        """The version the saga was started with."""
+        return self._task.program.definition.version
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+        return self._task.row.name
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, counted at its claim."""
+        return self._task.row.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Hand this to the other side: it is the same on every attempt."""
+        return self._task.idempotency_key
+
+    @cached_property
+    def input(self) -> Any:
+        """The saga's input, of the type the saga declares."""
+        return self._task.program.decode_input(encoding.decode(self._task.input))
+
+    @cached_property
+    def results(self) -> Results:
+        """Results of the steps this one waited for; in a compensation, all there are."""
+        return Results(self._task)
+
+    @cached_property
+    def result(self) -> Any:
+        """In a compensation: the step's ``compensation_data``, else its result, else None."""
+        result, data = self._task.payloads.get(self._task.row.name, (None, None))
+        if not self._task.undo:
+            return None
+        if data is not None:
+            return encoding.decode(data)
+        return None if result is None else self.results[self._task.row.name]
+
+    @property
+    def outcome(self) -> str:
+        """In a compensation: ``"succeeded"``, ``"unknown"`` (it may have had its effect) or ``"failed"``
+        (partial work).
+        """
+        return str(Outcome(self._task.row.outcome).value)
+
+    @property
+    def error(self) -> str:
+        """In a compensation: why the saga turned back."""
+        return self._task.background
+
+    @property
+    def times_out_at(self) -> datetime | None:
+        """When this attempt times out and is fenced, in database time."""
+        claimed = self._task.row.claimed_at
+        return claimed + self._task.timeout if claimed else None
+
+    @property
+    def lease_lost(self) -> bool:
+        """True once another worker has the step, or may have it: long steps ask and leave."""
+        return self._task.lost or self._task.abandoned or self._task.lapsed
+
+    @property
+    def retrying_transaction(self) -> int:
+        """In an atomic step: how often its transaction was run again after a deadlock or serialization
+        failure.
+        """
+        return self._task.tries

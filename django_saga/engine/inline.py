@@ -1,0 +1,169 @@
+"""Carries one saga in the caller's process, with the durability of a worker: if the process dies, a worker
+takes over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from django.db import connections as django_connections
+
+from django_saga.conf import get_settings
+from django_saga.core.states import LIVE_SAGA, SagaStatus
+from django_saga.engine import atomic, attempt, connections, journal, keeping, recorder, recovery, starter
+from django_saga.engine.handle import SagaHandle
+from django_saga.engine.journal import Holder
+from django_saga.engine.tasks import Outcome, Recorded, Task
+from django_saga.exceptions import SagaError
+from django_saga.models import SagaInstance, SagaStep
+from django_saga.store import claims, definitions
+
+if TYPE_CHECKING:
+    from django_saga.dsl.program import Program
+
+_FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.1
+_TRIES = 10
+
+
+def run(
+    program: Program, text: str, *, idempotency_key: str | None = None, using: str | None = None
+) -> SagaHandle:
+    """Start a saga and carry it out here, one step at a time, until it ends; give its handle.
+
+    Must not be called inside a transaction: each step commits on its own. Steps whose retry is not due yet
+    are waited for.
+    """
+    using = using or get_settings().database
+    _require_no_transaction(using)
+    owner, lease = uuid4(), get_settings().lease
+    saga_id, new = starter.start_owned(
+        program, text, idempotency_key=idempotency_key, using=using, owner=owner, lease=lease
+    )
+    handle = SagaHandle(program, saga_id, using)
+    tasks: list[Task] = []
+    if new is not None:
+        tasks = [Task(row, program, text) for row in new.steps]
+    _Runner(program, handle, owner, lease).finish(tasks)
+    return handle
+
+
+def _require_no_transaction(using: str) -> None:
+    """A test case's own transaction is no obstacle, as for Django's durable blocks."""
+    blocks = django_connections[using].atomic_blocks
+    if blocks and not blocks[-1]._from_testcase:  # type: ignore[attr-defined]
+        raise SagaError(
+            "run() commits after every step, so it cannot be called inside transaction.atomic(). "
+            "Call it after the block, or start() inside: a worker carries the saga on once the block commits."
+        )
+
+
+class _Always:
+    """Room for whatever comes: one saga is carried at its own pace."""
+
+    def take(self, queue: str, executor: str) -> bool:
+        return True
+
+    def give_back(self) -> None:
+        return None
+
+
+class _Runner:
+    """Owns steps of one saga and carries them out in the caller's thread."""
+
+    def __init__(self, program: Program, handle: SagaHandle, owner: UUID, lease: timedelta) -> None:
+        self._program = program
+        self._handle = handle
+        self._using = handle.using
+        self._owner = owner
+        self._lease = lease
+        self._holder = Holder(owner, lease, _Always())
+        self._programs = {definitions.identify(handle.using, program.definition): program}
+
+    def finish(self, tasks: list[Task]) -> None:
+        """Carry out ``tasks`` and what comes of them, then whatever of the saga is due, until it is at
+        rest.
+        """
+        line = deque(tasks)
+        look = _FIRST_LOOK
+        while True:
+            while line:
+                look = _FIRST_LOOK
+                recorded = self._carry(line.popleft(), line)
+                if recorded.finished:
+                    return
+                line.extend(recorded.tasks)
+            if self._status() not in LIVE_SAGA:
+                return
+            # A retry that is not due yet, or a step that some worker has: look again, ever less often.
+            line.extend(self._claim())
+            if not line:
+                if look >= _LONGEST_LOOK:
+                    self._rescue()
+                time.sleep(look)
+                look = min(look * 1.5, _LONGEST_LOOK)
+
+    def _carry(self, task: Task, line: deque[Task]) -> Recorded:
+        with keeping.leases(self._using, self._owner, self._lease, [task, *line]):
+            if task.atomic:
+                ended: Outcome | Recorded = atomic.run(self._using, task, self._holder)
+            else:
+                ended = attempt.run(task)
+                # What the step left open is not to hold what is recorded now.
+                connections.refresh()
+            recorded = ended if isinstance(ended, Recorded) else self._record(ended)
+        recorder.announce(recorded)
+        return recorded
+
+    def _record(self, outcome: Outcome) -> Recorded:
+        wait = 0.05
+        for tries in range(_TRIES):
+            try:
+                return journal.record(self._using, [outcome], self._holder)
+            except recorder.DATABASE_ERRORS:
+                if tries == _TRIES - 1 or django_connections[self._using].in_atomic_block:
+                    raise  # nothing is lost: when the lease runs out a worker takes over
+                connections.refresh(self._using, after_error=True)
+                time.sleep(wait)
+                wait = min(wait * 2, 2.0)
+        raise AssertionError("unreachable")
+
+    def _rescue(self) -> None:
+        """Do what workers do for sagas whose process is gone or whose time is up: there may be no worker."""
+        found = [recovery.reap(self._using, self._programs)]
+        found += recovery.enforce_deadlines(self._using, self._programs)
+        for recorded in found:
+            if recorded is not None:
+                recorder.announce(recorded)
+
+    def _status(self) -> SagaStatus:
+        row = SagaInstance.objects.using(self._using).only("status").get(pk=self._handle.id)
+        return SagaStatus(row.status)
+
+    def _claim(self) -> list[Task]:
+        """Claim due steps of this saga, whatever their queue; first come those that a commit whose reply was
+        lost gave to this runner.
+        """
+        tasks = recovery.reclaim(self._using, self._programs, self._owner, {})
+        due = (
+            SagaStep.objects.using(self._using)
+            .filter(saga_id=self._handle.id, status__in=("scheduled", "undo_scheduled"))
+            .values_list("queue", "executor")
+            .distinct()
+        )
+        for queue, executor in due:
+            rows = claims.claim(
+                self._using,
+                owner=self._owner,
+                queue=queue,
+                executor=executor,
+                definitions=list(self._programs),
+                limit=10,
+                lease=self._lease,
+                saga_id=self._handle.id,
+            )
+            tasks += recovery.load(self._using, self._programs, rows)
+        return tasks

@@ -1,0 +1,104 @@
+"""What a worker takes in, and when: due steps of each queue and lane, at a pace of their own.
+
+A step that was in flight twice when its process died is a suspect. It stands in a lane of its own and is run
+with nothing beside it, so that the one that kills takes no other along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from uuid import UUID
+
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.state import StepState
+from django_saga.engine.lanes import Lane
+from django_saga.engine.polling import Polling
+from django_saga.engine.tasks import Task
+
+ALONE = "alone"
+_SUSPECT = 2  # crashes
+
+
+class Suspects(Enum):
+    """Who runs suspects."""
+
+    WHEN_IDLE = auto()  # a worker by itself does when it has nothing else
+    ELSEWHERE = auto()  # one under a parent leaves them to a process of their own
+    ONLY = auto()  # that process
+
+
+@dataclass(slots=True)
+class Line:
+    """Steps of one queue for one lane; without a lane, suspects."""
+
+    executor: str
+    queue: str
+    lane: Lane | None
+    polling: Polling
+
+
+class Intake:
+    """The lines a worker claims from."""
+
+    def __init__(
+        self, lanes: Mapping[str, Lane], queues: Sequence[str], suspects: Suspects, *, longest: float
+    ) -> None:
+        self._lines: list[Line] = []
+        if suspects is not Suspects.ONLY:
+            self._lines += [
+                Line(name, queue, lane, Polling(longest)) for name, lane in lanes.items() for queue in queues
+            ]
+        if suspects is not Suspects.ELSEWHERE:
+            self._lines += [Line(ALONE, queue, None, Polling(longest)) for queue in queues]
+
+    @property
+    def next_at(self) -> float:
+        """When to look next, by the monotonic clock, in seconds."""
+        return min(line.polling.next_at for line in self._lines)
+
+    @property
+    def nothing_due(self) -> bool:
+        """True when no line had anything at the last look."""
+        return all(line.polling.nothing_due for line in self._lines)
+
+    def wake(self) -> None:
+        """Look at all lines now."""
+        for line in self._lines:
+            line.polling.wake()
+
+    def by(self, seconds: float) -> None:
+        """Look at all lines in ``seconds`` at the latest."""
+        for line in self._lines:
+            line.polling.by(seconds)
+
+    def due(self, now: float, in_flight: Mapping[UUID, Task]) -> Iterator[tuple[Line, int]]:
+        """Give the lines whose time has come, each with how many steps there is room for."""
+        for line in self._lines:
+            free = self._has_room(line, in_flight)
+            if now < line.polling.next_at and not (line.polling.left_behind and free):
+                continue
+            if in_flight and not free:
+                line.polling.looked(found=False, left_behind=True)
+            else:
+                yield line, line.lane.free if line.lane else 1
+
+    def _has_room(self, line: Line, in_flight: Mapping[UUID, Task]) -> bool:
+        if line.lane is None:
+            return not in_flight
+        return line.lane.roomy and not is_solo(in_flight)
+
+
+def is_solo(in_flight: Mapping[UUID, Task]) -> bool:
+    """True while a suspect runs, which nothing may run beside."""
+    return len(in_flight) == 1 and next(iter(in_flight.values())).row.executor == ALONE
+
+
+def lane_of(definition: SagaDefinition, step: StepState, *, undo: bool, max_crashes: int) -> str:
+    """Name the lane in which a step, or its compensation, is claimed."""
+    if step.crashes >= min(_SUSPECT, max_crashes):
+        return ALONE
+    spec = definition[step.name]
+    part = spec.undo if undo else spec
+    return "async" if part is not None and part.is_async else "thread"

@@ -1,0 +1,343 @@
+"""The journal: records what happened to many sagas in one transaction.
+
+    lock the batch's sagas, ordered by id → check the steps' tokens (the fence) → load the steps they need
+    → ``machine.decide`` for each → write steps, sagas and history → commit
+
+Invariant: a step's row, its saga's row and the history change only here and in ``store.claims``, always
+under the saga's lock (claims and leases, which no decision depends on, under the step row's). Two branches
+that end together are decided one after the other by that lock, so a join is opened exactly once. An outcome
+counts only while the token it was claimed with is the row's: a late one changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from django.db import transaction
+
+from django_saga.conf import get_settings
+from django_saga.core import machine
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.events import Event, StepEvent, StepSucceeded
+from django_saga.core.state import SagaState, StepState
+from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
+from django_saga.engine.intake import lane_of
+from django_saga.engine.tasks import Finished, Recorded, Task
+from django_saga.engine.tasks import Outcome as Ended
+from django_saga.exceptions import IllegalTransition, SagaNotFound
+from django_saga.faults import fault_point
+from django_saga.models import uuid7
+from django_saga.store import clock, history, sagas
+from django_saga.store.rows import StepRow
+
+
+class Room(Protocol):
+    """Tells which opened steps a holder has room for; one for each batch."""
+
+    def take(self, queue: str, executor: str) -> bool: ...
+
+    def give_back(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who records: its id, the lease it takes, and which opened steps it takes straight on."""
+
+    id: UUID
+    lease: timedelta
+    room: Room
+
+
+def record(
+    using: str, outcomes: Sequence[Ended], holder: Holder | None, *, skip_locked: bool = False
+) -> Recorded:
+    """Record ``outcomes`` in one transaction, or in the one that is open.
+
+    Outcomes whose token is no longer the row's come back as ``lost``. Opened steps that ``holder`` accepts
+    are leased to it and come back as tasks; all others are left to be claimed.
+    """
+    with transaction.atomic(using=using):
+        locked = sagas.lock(using, {o.task.row.saga_id for o in outcomes}, skip_locked=skip_locked)
+        held, now = sagas.fences(using, [o.task.row.id for o in outcomes], skip_locked=skip_locked)
+        recorded = Recorded(now=now, places=holder.room if holder else None)
+        works: dict[UUID, _Work] = {}
+        live: list[tuple[Ended, _Work]] = []
+        for outcome in outcomes:
+            row = outcome.task.row
+            found, saga = held.get(row.id), locked.get(row.saga_id)
+            if found is None or saga is None or found.token != row.token or found.status not in OWNED_STEP:
+                recorded.lost.append(outcome)
+                continue
+            work = works.get(row.saga_id)
+            if work is None:
+                work = works[row.saga_id] = _Work(saga, outcome.task)
+            work.needs(outcome.event)
+            # A copy: should the transaction have to be run again, it begins from the row as it was claimed.
+            work.rows[row.name] = row.copy()
+            live.append((outcome, work))
+        _load(using, list(works.values()))
+        entries: list[history.Entry] = []
+        for outcome, work in live:
+            _feed(work, outcome, now, entries, recorded)
+        _write(using, works, entries, recorded, holder, now)
+    return recorded
+
+
+def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *, why: str = "") -> Recorded:
+    """Feed an event that is not the end of an attempt (a deadline, an operator's word), in one transaction.
+
+    ``why`` goes into the history. Raises ``IllegalTransition`` when the saga's state has no rule for it,
+    ``SagaNotFound`` when there is none.
+    """
+    with transaction.atomic(using=using):
+        found = sagas.lock(using, [saga_id])
+        if saga_id not in found:
+            raise SagaNotFound(f"There is no saga {saga_id}.")
+        now = clock.now(using)
+        fault_point("operator.after_lock")
+        work = _Work(found[saga_id], None, definition)
+        _load(using, [work])
+        recorded = Recorded(now=now)
+        event = work.observed(event)
+        work.decide(event, now)
+        entries = [history.Entry(saga_id, event, error=why)]
+        _write(using, {saga_id: work}, entries, recorded, None, now)
+    return recorded
+
+
+class _Work:
+    """One saga of a batch: what was read of it, and what changes."""
+
+    __slots__ = ("changed", "definition", "flying", "names", "rows", "saga", "state", "task")
+
+    def __init__(
+        self, saga: sagas.SagaRow, task: Task | None, definition: SagaDefinition | None = None
+    ) -> None:
+        self.saga = saga
+        self.task = task  # any task of the saga: its input and results serve its successors
+        self.definition = definition or task.program.definition  # type: ignore[union-attr]
+        self.names: frozenset[str] | None = frozenset() if task else None
+        self.rows: dict[str, StepRow] = {}
+        self.flying: set[str] = set()
+        self.changed: dict[str, None] = {}
+        self.state: SagaState
+
+    def needs(self, event: Event) -> None:
+        """Note which steps beside those of the batch the machine will ask for; None stands for all."""
+        if self.names is not None:
+            more = machine.reads(self.definition, self.saga.status, event)
+            self.names = None if more is None else self.names | more
+
+    @property
+    def lacks(self) -> bool:
+        """True when steps beside those of the batch have to be read."""
+        if self.names is None:
+            return False
+        return self.saga.status is SagaStatus.COMPENSATING or not self.names <= self.rows.keys()
+
+    def loaded(self, rows: Sequence[StepRow], flying: set[UUID]) -> None:
+        for row in rows:
+            self.rows.setdefault(row.name, row)  # the batch's own rows are as current, and are the tasks'
+            if row.id in flying:
+                self.flying.add(row.name)
+
+    def ready(self) -> None:
+        steps = {name: row.state() for name, row in self.rows.items()}
+        self.state = SagaState(self.saga.status, steps, self.saga.reason, self.saga.culprit)
+
+    def observed(self, event: Event) -> Event:
+        """Tell the machine which steps are in flight, unless the event is one that cannot turn the saga."""
+        self.flying.discard(getattr(event, "step", ""))
+        if not self.flying or (type(event) is StepSucceeded and self.state.status is SagaStatus.RUNNING):
+            return event
+        return replace(event, in_flight=tuple(sorted(self.flying)))
+
+    def decide(self, event: Event, now: datetime) -> None:
+        decision = machine.decide(self.definition, self.state, event, now=now)
+        self.state = machine.apply(self.state, decision)
+        self.changed.update(dict.fromkeys(decision.steps))
+
+
+def _load(using: str, works: Sequence[_Work]) -> None:
+    whole = [work for work in works if work.names is None]
+    some = [work for work in works if work.lacks]
+    if whole:
+        # The one open step of a chain is its owner's; a word from outside may meet the claim of a step.
+        guard = any(work.task is None or not work.definition.is_chain for work in whole)
+        steps, flying = sagas.all_steps(using, [work.saga.id for work in whole], guard=guard)
+        for work in whole:
+            work.loaded(steps[work.saga.id], flying)
+    if some:
+        names = frozenset().union(*(work.names or () for work in some))
+        steps = sagas.steps_named(using, [work.saga.id for work in some], names)
+        for work in some:
+            work.loaded(steps[work.saga.id], set())
+    for work in works:
+        work.ready()
+
+
+def _feed(
+    work: _Work,
+    outcome: Ended,
+    now: datetime,
+    entries: list[history.Entry],
+    recorded: Recorded,
+) -> None:
+    event = work.observed(outcome.event)
+    row = work.rows[outcome.task.row.name]
+    holding = row.owner
+    try:
+        work.decide(event, now)
+    except IllegalTransition:
+        # Only an outcome of a saga whose rows were changed by hand gets here: it must not hold up its batch.
+        recorded.lost.append(outcome)
+        return
+    assert isinstance(event, StepEvent)
+    row.error = outcome.error
+    if outcome.result is not None:
+        row.result = outcome.result
+    if outcome.compensation_data is not None:
+        row.compensation_data = outcome.compensation_data
+    entries.append(
+        history.Entry(
+            row.saga_id,
+            event,
+            row.token,
+            holding,
+            outcome.started_at,
+            outcome.ended_at,
+            outcome.error_class,
+            outcome.error,
+            outcome.traceback,
+        )
+    )
+    recorded.outcomes.append(outcome)
+
+
+def _write(
+    using: str,
+    works: dict[UUID, _Work],
+    entries: list[history.Entry],
+    recorded: Recorded,
+    holder: Holder | None,
+    now: datetime,
+) -> None:
+    statuses: dict[UUID, tuple[SagaStatus, str, str]] = {}
+    rows: list[StepRow] = []
+    handed: list[tuple[_Work, StepRow]] = []
+    for work in works.values():
+        for name in work.changed:
+            row = _row(work, work.state.steps[name], now)
+            rows.append(row)
+            if row.status not in (StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED) or row.due_at is None:
+                continue
+            if row.due_at > now:
+                recorded.next_due = min(recorded.next_due or row.due_at, row.due_at)
+            elif holder is not None and work.task and holder.room.take(row.queue, row.executor):
+                row.lease(holder.id, now=now, until=now + holder.lease)
+                handed.append((work, row))
+            else:
+                recorded.waiting = True
+                recorded.left_in.add(row.queue)
+        before, after = work.saga, work.state
+        if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
+            statuses[before.id] = (after.status, after.reason, after.culprit)
+            if not after.status.is_live:
+                recorded.finished.append(
+                    Finished(before.id, work.definition.name, after.status, after.reason, after.culprit)
+                )
+    sagas.write_steps(using, rows)
+    sagas.write_status(using, statuses, now)
+    history.append(using, entries, now)
+    recorded.tasks = _tasks(using, handed)
+
+
+def _row(work: _Work, state: StepState, now: datetime) -> StepRow:
+    """Give the row of ``state``, made new if the step was opened just now."""
+    row = work.rows.get(state.name)
+    if row is None:
+        row = new_row(work.saga.id, _definition_id(work), work.definition, state, now)
+        work.rows[state.name] = row
+        return row
+    row.take(state)
+    if row.due_at is None:
+        row.ended_at = now
+    elif row.undo or row.crashes:
+        limit = get_settings().max_crashes
+        row.executor = lane_of(work.definition, state, undo=row.undo, max_crashes=limit)
+    return row
+
+
+def _definition_id(work: _Work) -> int:
+    return next(iter(work.rows.values())).definition_id
+
+
+def new_row(
+    saga_id: UUID, definition_id: int, definition: SagaDefinition, state: StepState, now: datetime
+) -> StepRow:
+    """Make the row of a step that was opened just now."""
+    step = definition[state.name]
+    return StepRow(
+        uuid7(),
+        saga_id,
+        state.name,
+        definition_id,
+        step.queue,
+        "async" if step.is_async else "thread",
+        state.status,
+        state.attempt,
+        state.crashes,
+        state.outcome,
+        state.partial,
+        0,
+        None,
+        state.due_at,
+        state.deadline_at,
+        state.reason,
+        "",
+        now,
+    )
+
+
+def _tasks(using: str, handed: Sequence[tuple[_Work, StepRow]]) -> list[Task]:
+    """Make tasks of the steps handed on, with the payloads they may ask for; what is at hand is not read."""
+    ready: list[tuple[_Work, StepRow, dict[str, tuple[str | None, str | None]]]] = []
+    wanting = set()
+    for work, row in handed:
+        assert work.task is not None
+        payloads = dict(work.task.payloads)
+        for other in work.rows.values():
+            if other.result is not None or other.compensation_data is not None:
+                payloads[other.name] = (other.result, other.compensation_data)
+        if not _wanted(work, row) <= payloads.keys():
+            wanting.add(work.saga.id)
+        ready.append((work, row, payloads))
+    stored = sagas.payloads(using, list(wanting)) if wanting else {}
+    tasks = []
+    for work, row, payloads in ready:
+        assert work.task is not None
+        task = Task(row, work.task.program, work.task.input, stored.get(work.saga.id, payloads))
+        if row.undo:
+            task.background = _background(work)
+        tasks.append(task)
+    return tasks
+
+
+def _wanted(work: _Work, row: StepRow) -> frozenset[str]:
+    """Name the steps whose payloads the step may ask for: those it waited for; to undo, all that have any."""
+    if not row.undo:
+        return work.definition.ancestors[row.name]
+    steps = work.state.steps.values()
+    return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
+
+
+def _background(work: _Work) -> str:
+    """Say why the saga turned back."""
+    if work.task is not None and work.task.undo:
+        return work.task.background
+    culprit = work.rows.get(work.state.culprit)
+    return sagas.told(work.state.reason, work.state.culprit, culprit.error if culprit else "")

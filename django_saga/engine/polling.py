@@ -1,0 +1,36 @@
+"""When a worker looks for due steps: at once when woken or when it left some behind, else ever less often."""
+
+from __future__ import annotations
+
+import time
+
+_FIRST_WAIT = 0.005
+
+
+class Polling:
+    """The time of the next look, by the monotonic clock, in seconds."""
+
+    def __init__(self, longest: float) -> None:
+        self.next_at = 0.0
+        self.left_behind = False  # the last look found more than there was room for
+        self.nothing_due = False  # the last look found nothing
+        self._longest = longest
+        self._wait = _FIRST_WAIT
+
+    def wake(self) -> None:
+        """Look now."""
+        self.next_at, self._wait = 0.0, _FIRST_WAIT
+        self.nothing_due = False
+
+    def by(self, seconds: float) -> None:
+        """Look in ``seconds`` at the latest."""
+        self.next_at = min(self.next_at, time.monotonic() + seconds)
+
+    def looked(self, *, found: bool, left_behind: bool) -> None:
+        """Note what a look gave. An idle worker's waits double; what a notification missed is found by the
+        first.
+        """
+        self._wait = _FIRST_WAIT if found else min(self._wait * 2, self._longest)
+        self.left_behind = left_behind
+        self.nothing_due = not found and not left_behind
+        self.next_at = time.monotonic() + (self._longest if left_behind else self._wait)

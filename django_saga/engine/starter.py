@@ -1,0 +1,154 @@
+"""Starts sagas: rows in the caller's transaction, an id at once, workers woken after commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db import transaction
+
+from django_saga.conf import get_settings
+from django_saga.core import encoding, machine
+from django_saga.core.events import SagaStarted
+from django_saga.engine import wake
+from django_saga.engine.handle import SagaHandle
+from django_saga.engine.journal import new_row
+from django_saga.exceptions import IdempotencyConflict, InvalidInput
+from django_saga.faults import fault_point
+from django_saga.models import uuid7
+from django_saga.store import clock, definitions, starts
+
+if TYPE_CHECKING:
+    from django_saga.dsl.program import Program
+
+MAX_KEY_LENGTH = 200
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# Rows of one statement: enough to make its cost per saga small, few enough to keep it short.
+_BULK = 500
+
+
+def start(
+    program: Program, text: str, *, idempotency_key: str | None = None, using: str | None = None
+) -> SagaHandle:
+    """Start a saga with the encoded input ``text`` in the caller's transaction, or in one of its own.
+
+    Raises ``IdempotencyConflict`` when the key belongs to a saga with another input.
+    """
+    using = using or get_settings().database
+    check_key(idempotency_key)
+    definition_id = definitions.identify(using, program.definition)
+    # No savepoint: nothing in the block fails that would not spoil the caller's transaction anyway.
+    with transaction.atomic(using=using, savepoint=False):
+        now = clock.now(using)
+        [saga] = _new(definition_id, program, [text], now, idempotency_key)
+        existing = _insert(using, saga, now)
+        fault_point("start.after_insert")
+        if existing is None:
+            wake.after_commit(using)
+    return SagaHandle(program, _agreed(saga, existing), using)
+
+
+def bulk_start(program: Program, texts: Sequence[str], *, using: str | None = None) -> list[SagaHandle]:
+    """Start many sagas in one transaction, a few statements for each 500."""
+    using = using or get_settings().database
+    handles = []
+    definition_id = definitions.identify(using, program.definition)
+    with transaction.atomic(using=using):
+        for at in range(0, len(texts), _BULK):
+            now = clock.now(using)
+            new = _new(definition_id, program, texts[at : at + _BULK], now, None)
+            starts.insert(using, new, now)
+            handles += [SagaHandle(program, saga.id, using) for saga in new]
+        wake.after_commit(using)
+    return handles
+
+
+def start_owned(
+    program: Program,
+    text: str,
+    *,
+    idempotency_key: str | None,
+    using: str,
+    owner: UUID,
+    lease: timedelta,
+) -> tuple[UUID, starts.NewSaga | None]:
+    """Start a saga whose first steps ``owner`` holds already; None in place of it when the key's saga
+    exists.
+    """
+    check_key(idempotency_key)
+    definition_id = definitions.identify(using, program.definition)
+    with transaction.atomic(using=using, durable=True):
+        now = clock.now(using)
+        [saga] = _new(definition_id, program, [text], now, idempotency_key, worker=owner)
+        for row in saga.steps:
+            row.lease(owner, now=now, until=now + lease)
+        existing = _insert(using, saga, now)
+        fault_point("start.after_insert")
+    return _agreed(saga, existing), None if existing else saga
+
+
+def check_key(key: str | None) -> None:
+    """Refuse keys that the column cannot hold. Raises ``InvalidInput``."""
+    if key is None:
+        return
+    fits = isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and not _UNSTORABLE.search(key)
+    if not fits:
+        raise InvalidInput(
+            f"idempotency_key has to be text of 1 to {MAX_KEY_LENGTH} characters "
+            f"without NUL and lone surrogates, not {key!a:.80}"
+        )
+
+
+def _insert(using: str, saga: starts.NewSaga, now: datetime) -> starts.Existing | None:
+    if saga.idempotency_key is None:
+        starts.insert(using, [saga], now)
+        return None
+    return starts.insert_once(using, saga, now)
+
+
+def _agreed(saga: starts.NewSaga, existing: starts.Existing | None) -> UUID:
+    """Give the id of the saga that holds the key, which has to have the same input."""
+    if existing is None:
+        return saga.id
+    if existing.input_digest != saga.input_digest:
+        raise IdempotencyConflict(
+            f"Saga {saga.name}: the idempotency key {saga.idempotency_key!r} belongs to saga {existing.id}, "
+            "which was started with another input. Use another key, or the same input.",
+            saga_id=existing.id,
+        )
+    return existing.id
+
+
+def _new(
+    definition_id: int,
+    program: Program,
+    texts: Sequence[str],
+    now: datetime,
+    key: str | None,
+    worker: UUID | None = None,
+) -> list[starts.NewSaga]:
+    definition = program.definition
+    event = SagaStarted(deadline_at=now + definition.deadline if definition.deadline else None)
+    state = machine.start(definition, event, now=now)
+    new = []
+    for text in texts:
+        saga_id = uuid7()
+        rows = [new_row(saga_id, definition_id, definition, step, now) for step in state.steps.values()]
+        new.append(
+            starts.NewSaga(
+                saga_id,
+                definition_id,
+                definition.name,
+                text,
+                encoding.digest(text),
+                key,
+                state,
+                event,
+                rows,
+                worker,
+            )
+        )
+    return new

@@ -1,0 +1,150 @@
+"""What executors are handed and give back: an attempt of a step, and how it ended."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from django_saga.conf import get_settings
+from django_saga.core.definition import StepDefinition
+from django_saga.core.events import StepEvent
+from django_saga.core.retry import Retry
+from django_saga.store.rows import StepRow
+
+if TYPE_CHECKING:
+    from django_saga.dsl.program import Program
+
+
+# By step: its result and its compensation data.
+Payloads = Mapping[str, tuple[str | None, str | None]]
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One attempt that this process owns. Payloads are JSON text; each step decodes its own copy.
+
+    ``background``: why the saga turned back, for compensations. ``started``: when user code began, by the
+    monotonic clock, in seconds; None before. ``leased``: when the lease was taken or extended, by the same
+    clock, and ``lease`` for how long.
+    ``lost``: the lease is gone, nothing can be recorded any more. ``abandoned``: it outlived its timeout
+    and was fenced.
+    ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
+    began anew. ``doubtful``: its commit may have got through without a reply.
+    """
+
+    row: StepRow
+    program: Program
+    input: str
+    payloads: Payloads = field(default_factory=dict)
+    background: str = ""
+    undo: bool = False
+    atomic: bool = False
+    is_async: bool = False
+    step: StepDefinition = field(init=False)
+    started: float | None = None
+    started_at: datetime | None = None
+    lost: bool = False
+    abandoned: bool = False
+    tries: int = 0
+    doubtful: bool = False
+    leased: float = 0.0
+    lease: float = math.inf
+    wanted: bool = True
+
+    def __post_init__(self) -> None:
+        self.step = self.program.definition[self.row.name]
+        self.undo = self.row.undo
+        part = self.step.undo if self.undo else self.step
+        assert part is not None
+        self.atomic = part.atomic
+        self.is_async = part.is_async
+
+    @property
+    def lapsed(self) -> bool:
+        """True when the lease could not be extended in time: another worker may have the step by now."""
+        return time.monotonic() > self.leased + self.lease
+
+    @property
+    def lane(self) -> str:
+        """The executor it runs on."""
+        return "async" if self.is_async else "thread"
+
+    @property
+    def retry(self) -> Retry:
+        """The policy of what is being tried."""
+        part = self.step.undo if self.undo else self.step
+        assert part is not None
+        return part.retry
+
+    @property
+    def timeout(self) -> timedelta:
+        """How long this attempt may take: its own limit, or what is left of the step's deadline."""
+        part = self.step.undo if self.undo else self.step
+        assert part is not None
+        limit = part.timeout or get_settings().step_timeout
+        if self.row.deadline_at is not None and self.row.claimed_at is not None:
+            limit = min(limit, max(self.row.deadline_at - self.row.claimed_at, timedelta(0)))
+        return limit
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same on every attempt, also after a crash."""
+        return f"{self.row.saga_id}:{self.row.name}:{'undo' if self.undo else 'do'}"
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """How an attempt ended, ready to be recorded: payloads are JSON text that was checked."""
+
+    task: Task
+    event: StepEvent
+    result: str | None = None
+    compensation_data: str | None = None
+    error_class: str = ""
+    error: str = ""
+    traceback: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Finished:
+    """A saga that came to rest."""
+
+    saga_id: UUID
+    name: str
+    status: str
+    reason: str
+    culprit: str
+
+
+class Places(Protocol):
+    """Places promised to the tasks of a batch, held until they are handed over."""
+
+    def give_back(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a committed batch of outcomes led to.
+
+    ``doubtful``: a commit's reply was lost on the way. ``tasks`` are leased to the recorder already;
+    ``waiting`` tells whether steps were left for anyone to claim at once, ``left_in`` in which queues, and
+    ``next_due`` when the next one of those scheduled for later is due.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    lost: list[Outcome] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
+    waiting: bool = False
+    left_in: set[str] = field(default_factory=set)
+    next_due: datetime | None = None
+    now: datetime | None = None
+    places: Places | None = None
+    doubtful: bool = False

@@ -1,0 +1,125 @@
+"""Every error django-saga raises: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+
+class SagaError(Exception):
+    """Root of all errors of django-saga."""
+
+
+# --- what a developer did -------------------------------------------------------------------------
+
+
+class InvalidDefinition(SagaError):
+    """A saga's definition has errors; ``manage.py check`` lists them with their remedies."""
+
+
+class UnknownSaga(SagaError):
+    """No saga of that name (and version) is registered in this process."""
+
+
+class InvalidInput(SagaError):
+    """The input was refused before anything was written."""
+
+
+class IdempotencyConflict(SagaError):
+    """The idempotency key belongs to a saga that was started with another input."""
+
+    def __init__(self, message: str, *, saga_id: Any = None) -> None:
+        super().__init__(message)
+        self.saga_id = saga_id
+
+
+class EncodingError(SagaError):
+    """A value cannot be stored as JSON; ``path`` says where in the value, ``problem`` why."""
+
+    def __init__(self, problem: str, *, path: str = "") -> None:
+        super().__init__(f"{path or 'value'}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+# --- what the caller of a handle learns -----------------------------------------------------------
+
+
+class SagaNotFound(SagaError):
+    """There is no saga with that id (or not of that class)."""
+
+
+class SagaNotFinished(SagaError, TimeoutError):
+    """``result(timeout=…)`` ran out before the saga came to its end; the saga goes on."""
+
+
+class SagaFailed(SagaError):
+    """The saga has no result: it was undone, or is stuck and waits for a person."""
+
+    def __init__(self, message: str, *, saga_id: Any, status: str) -> None:
+        super().__init__(message)
+        self.saga_id = saga_id
+        self.status = status
+
+
+# --- what a step may raise ------------------------------------------------------------------------
+
+
+class PermanentFailure(SagaError):
+    """Raised by a step: it failed, and trying again cannot help.
+
+    ``compensation_data`` hands over partial work: the step is then compensated with it, though it failed.
+    """
+
+    def __init__(self, message: str = "", *, compensation_data: Any = None) -> None:
+        super().__init__(message)
+        self.compensation_data = compensation_data
+
+
+class RetryLater(SagaError):
+    """Raised by a step: try again after ``delay`` (seconds or ``timedelta``) instead of the policy's wait.
+
+    It counts as an attempt: a step that says it for ever ends when its attempts or its deadline are spent.
+    """
+
+    def __init__(self, delay: float | timedelta, message: str = "") -> None:
+        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        super().__init__(message or f"asked to be tried again in {self.delay}")
+
+
+class OutcomeUnknown(SagaError):
+    """Raised by a step that cannot tell whether it had its effect, as when the answer to a call was lost.
+
+    ``TimeoutError`` and ``ConnectionError`` count as this. The step is tried again with the same key; if
+    that leads nowhere, it is compensated, with ``ctx.outcome == "unknown"``. An atomic step never is unknown.
+    """
+
+
+class NothingToUndo(SagaError):
+    """Raised by a compensation that finds no effect to undo; counts as success."""
+
+
+# --- what the engine meets ------------------------------------------------------------------------
+
+
+class IllegalTransition(SagaError):
+    """The event does not fit the saga's state; nothing was changed."""
+
+
+class LeaseLost(SagaError):
+    """Another worker owns the step now, or it was fenced; the outcome was thrown away."""
+
+
+class BrokenTransaction(SagaError):
+    """User code ended, broke or left the transaction of an atomic step; all of it was rolled back."""
+
+
+class FingerprintConflict(SagaError):
+    """A definition's graph changed under an unchanged version while sagas of it are in flight."""
+
+
+# --- what an operator may meet --------------------------------------------------------------------
+
+
+class OperationRefused(SagaError):
+    """The saga's state does not allow the operator's action; nothing was changed, the refusal is recorded."""

@@ -1,0 +1,87 @@
+"""``manage.py saga_graph``: a saga's graph as text for Mermaid."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
+from django.db import DatabaseError, connections
+
+from django_saga.conf import get_settings
+from django_saga.core import mermaid
+from django_saga.core.outline import Node, of_definition, of_stored, ordered
+from django_saga.core.plain import plain
+from django_saga.core.validation import did_you_mean
+from django_saga.dsl.registry import registry
+from django_saga.models import SagaDefinition
+
+
+class Command(BaseCommand):
+    help = "Print a saga's graph as text for Mermaid: steps, what they wait for, how they are undone."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        # Every command has a --version, which tells Django's; here it is the saga's.
+        return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        database = get_settings().database
+        parser.add_argument("name", metavar="NAME", help="the saga's name")
+        parser.add_argument("--version", type=_version, metavar="N", help="its version (default: the newest)")
+        parser.add_argument("--format", choices=["mermaid"], default="mermaid", help="default: mermaid")
+        parser.add_argument(
+            "--database",
+            default=database,
+            choices=tuple(connections),
+            metavar="ALIAS",
+            help=f"where versions that are no longer in code are looked up (default: {database})",
+        )
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        name, version, using = options["name"], options["version"], options["database"]
+        found = _in_code(name, version) or _in_database(using, name, version)
+        if found is None:
+            raise CommandError(_unknown(using, name, version))
+        title, nodes = found
+        self.stdout.write(mermaid.flowchart(title, ordered(nodes)))
+
+
+def _in_code(name: str, version: int | None) -> tuple[str, Sequence[Node]] | None:
+    versions = [program.definition for program in registry.all() if program.definition.name == name]
+    for definition in reversed(versions):
+        if version in (None, definition.version):
+            return str(definition), of_definition(definition)
+    return None
+
+
+def _in_database(using: str, name: str, version: int | None) -> tuple[str, Sequence[Node]] | None:
+    rows = SagaDefinition.objects.using(using).filter(name=name).order_by("-version")
+    try:
+        row = rows.first() if version is None else rows.filter(version=version).first()
+    except DatabaseError:
+        return None  # not migrated, or out of reach: what is in code can be drawn all the same
+    return (str(row), of_stored(row.graph)) if row else None
+
+
+def _unknown(using: str, name: str, version: int | None) -> str:
+    known = {(str(p.definition.name), p.definition.version) for p in registry.all()}
+    try:
+        known |= set(SagaDefinition.objects.using(using).values_list("name", "version"))
+    except DatabaseError as error:
+        note = f" The database {using!r} could not be asked: {plain(str(error)).strip()}"
+    else:
+        note = ""
+    if versions := sorted(number for known_name, number in known if known_name == name):
+        return f"Saga {name!r} has no version {version}; there is {', '.join(map(str, versions))}.{note}"
+    names = sorted({known_name for known_name, _ in known})
+    listed = f" Known are {', '.join(map(plain, names))}." if names else " None is known at all."
+    return f"No saga is named {plain(repr(name))}.{did_you_mean(name, names)}{listed}{note}"
+
+
+def _version(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value

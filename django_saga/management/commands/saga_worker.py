@@ -1,0 +1,138 @@
+"""``manage.py saga_worker``: carries sagas to their end."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_saga import runtime
+from django_saga.conf import get_settings
+from django_saga.engine.child import heeding
+from django_saga.engine.intake import Suspects
+from django_saga.engine.supervisor import Supervisor
+from django_saga.engine.worker import Worker
+from django_saga.exceptions import SagaError
+from django_saga.observability import console
+
+EPILOG = """
+signals:
+  SIGTERM, SIGINT   drain: claim no more, finish what runs (at most --drain-timeout), give back the rest, exit
+  a second one      release what runs and leave at once; another worker carries it on, in doubt and uncharged
+  SIGQUIT           exit at once; what was running is taken over when its lease has run out
+
+exit codes:
+  0  stopped as asked, or, with --once, nothing is due any more
+  1  could not start: a definition is wrong, or its graph changed while sagas of it are in flight;
+     or ended by SIGQUIT, or could not leave in order
+"""
+# A process that gives no sign of life is killed after two leases, but not before this.
+_PATIENCE = timedelta(seconds=5)
+
+
+class Command(BaseCommand):
+    help = "Run due steps of sagas, record their outcomes, rescue steps of lost workers, enforce time limits."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            prog_name,
+            subcommand,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        settings = get_settings()
+        parser.add_argument(
+            "--processes", type=_count, default=1, metavar="N", help="worker processes (default: 1)"
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=_count,
+            default=settings.concurrency,
+            metavar="N",
+            help="threads for `def` steps in each process; `async def` steps share a loop beside them "
+            f"(default: {settings.concurrency})",
+        )
+        parser.add_argument(
+            "--queues",
+            default="",
+            metavar="NAME[,NAME…]",
+            help="serve only these queues (default: all that registered sagas use)",
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="carry on until nothing is due, then exit; one process"
+        )
+        parser.add_argument(
+            "--lease",
+            type=_seconds,
+            default=settings.lease,
+            metavar="SECONDS",
+            help="how long a claim lasts unless it is extended; a lost worker's steps wait that long "
+            f"(default: {settings.lease.total_seconds():g})",
+        )
+        parser.add_argument(
+            "--drain-timeout",
+            type=_seconds,
+            default=settings.drain_timeout,
+            metavar="SECONDS",
+            help="how long a draining worker waits for steps that run "
+            f"(default: {settings.drain_timeout.total_seconds():g})",
+        )
+        parser.add_argument(
+            "--database",
+            default=settings.database,
+            metavar="ALIAS",
+            help=f"database of the sagas (default: {settings.database})",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console.attach(self.stdout, self.stderr, verbosity=options["verbosity"])
+
+        def build(*, concurrency: int, once: bool, suspects: Suspects) -> Worker:
+            return runtime.build_worker(
+                using=options["database"],
+                queue_names=[name.strip() for name in options["queues"].split(",") if name.strip()] or None,
+                concurrency=concurrency,
+                lease=options["lease"],
+                drain_timeout=options["drain_timeout"],
+                once=once,
+                suspects=suspects,
+            )
+
+        concurrency = options["concurrency"]
+        try:
+            if options["once"]:
+                worker = build(concurrency=concurrency, once=True, suspects=Suspects.WHEN_IDLE)
+                with heeding(worker):
+                    worker.run()
+                return
+            code = Supervisor(
+                partial(build, concurrency=concurrency, once=False, suspects=Suspects.ELSEWHERE),
+                options["processes"],
+                console.say,
+                patience=max(_PATIENCE, 2 * options["lease"]),
+                build_solo=partial(build, concurrency=1, once=True, suspects=Suspects.ONLY),
+            ).run()
+        except SagaError as error:
+            raise CommandError(str(error)) from error
+        if code:
+            raise SystemExit(code)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def _seconds(text: str) -> timedelta:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{value:g} is not more than 0 seconds")
+    return timedelta(seconds=value)

@@ -1,0 +1,83 @@
+"""One saga's story as JSON, for other programs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django_saga.observability.advice import advice
+from django_saga.observability.story import Attempt, StepStory, Story
+
+
+def as_json(story: Story, *, tracebacks: bool) -> dict[str, Any]:
+    """Give the whole story as JSON-able data."""
+    saga = story.saga
+    return {
+        "id": str(saga.pk),
+        "saga": saga.definition.name,
+        "version": saga.definition.version,
+        "status": saga.status,
+        "reason": saga.reason,
+        "culprit": saga.culprit,
+        "idempotency_key": saga.idempotency_key,
+        "started_at": _iso(saga.created_at),
+        "deadline_at": _iso(saga.deadline_at),
+        "finished_at": _iso(saga.finished_at),
+        "input": saga.input,
+        "steps": [_step_json(step, tracebacks) for step in story.steps],
+        "turns": [
+            {"event": event.kind, "step": event.step, "at": _iso(event.at), "said": event.error}
+            for event in story.turns
+        ],
+        "older_events_left_out": story.left_out,
+        "advice": [item.text for item in advice(story)],
+    }
+
+
+def _step_json(step: StepStory, tracebacks: bool) -> dict[str, Any]:
+    row = step.row
+    told: dict[str, Any] = {
+        "name": step.node.name,
+        "status": step.status or None,
+        "after": list(step.node.after),
+        "atomic": step.node.atomic,
+        "queue": step.node.queue,
+        "compensation": step.node.compensation or None,
+    }
+    if row is not None:
+        told |= {
+            "attempt": row.attempt,
+            "outcome": row.outcome,
+            "reason": row.reason,
+            "worker": str(row.owner) if row.owner else None,
+            "due_at": _iso(row.due_at),
+            "deadline_at": _iso(row.deadline_at),
+            "claimed_at": _iso(row.claimed_at),
+            "ended_at": _iso(row.ended_at),
+            "result": row.result,
+            "compensation_data": row.compensation_data,
+            "error": row.error,
+        }
+    told["attempts"] = [_attempt_json(attempt, tracebacks) for attempt in step.attempts]
+    told["compensation_attempts"] = [_attempt_json(attempt, tracebacks) for attempt in step.undo_attempts]
+    return told
+
+
+def _attempt_json(attempt: Attempt, tracebacks: bool) -> dict[str, Any]:
+    event = attempt.event
+    told = {
+        "attempt": event.attempt,
+        "ended": attempt.ended,
+        "cause": attempt.cause or None,
+        "at": _iso(event.at),
+        "started_at": _iso(event.started_at),
+        "ended_at": _iso(event.ended_at),
+        "worker": str(event.worker) if event.worker else None,
+        "error_class": event.error_class,
+        "error": event.error,
+    }
+    return told | {"traceback": event.traceback} if tracebacks else told
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

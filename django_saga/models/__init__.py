@@ -1,0 +1,19 @@
+"""The tables: fields, constraints and indexes, no behaviour. All writes are functions in ``store``."""
+
+from django_saga.models.definition import SagaDefinition
+from django_saga.models.event import SagaEvent
+from django_saga.models.ids import uuid7
+from django_saga.models.instance import SagaInstance
+from django_saga.models.operation import SagaOperation
+from django_saga.models.step import SagaStep
+from django_saga.models.worker import SagaWorker
+
+__all__ = [
+    "SagaDefinition",
+    "SagaEvent",
+    "SagaInstance",
+    "SagaOperation",
+    "SagaStep",
+    "SagaWorker",
+    "uuid7",
+]

@@ -1,0 +1,38 @@
+"""The audit of operators' actions, refused ones included."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_saga.models.ids import uuid7
+from django_saga.models.instance import SagaInstance
+
+
+class SagaOperation(models.Model):
+    """Who did what to which saga, when and why, and what came of it. Append-only."""
+
+    class Result(models.TextChoices):
+        DONE = "done", _("done")
+        REFUSED = "refused", _("refused")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    saga = models.ForeignKey(
+        SagaInstance, on_delete=models.RESTRICT, related_name="operations", verbose_name=_("saga")
+    )
+    action = models.CharField(_("action"), max_length=40)
+    step = models.CharField(_("step"), max_length=100, blank=True, default="")
+    actor = models.CharField(_("by"), max_length=150)
+    why = models.TextField(_("reason given"), blank=True, default="")
+    result = models.CharField(_("result"), max_length=10, choices=Result.choices)
+    detail = models.TextField(_("detail"), blank=True, default="")
+    before = models.CharField(_("status before"), max_length=16)
+    after = models.CharField(_("status after"), max_length=16)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("saga operation")
+        verbose_name_plural = _("saga operations")
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

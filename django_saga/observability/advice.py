@@ -1,0 +1,106 @@
+"""What a person can do about a saga that does not come on by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from django_saga.core.plain import one_line, plain
+from django_saga.core.spans import span
+from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
+from django_saga.dsl.registry import registry
+from django_saga.exceptions import UnknownSaga
+from django_saga.models import SagaStep
+from django_saga.observability.story import StepStory, Story
+
+# Workers look for due steps every second or so, and for dead workers' steps as often.
+_LATE = timedelta(seconds=10)
+
+
+class Advice(NamedTuple):
+    """A sentence or two, and code that helps (empty: none); both harmless to show."""
+
+    text: str
+    code: str = ""
+
+
+def advice(story: Story) -> list[Advice]:
+    """Give what to know and do about ``story``; nothing when all is well or over."""
+    if story.saga.status == SagaStatus.STUCK:
+        return [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
+    if not SagaStatus(story.saga.status).is_live:
+        return []
+    return [
+        *_unregistered(story),
+        *(found for step in story.steps if step.row for found in _late(story, step.row)),
+    ]
+
+
+def _dead(story: Story, step: StepStory) -> Advice:
+    assert step.row is not None
+    count = ngettext("%(number)d attempt", "%(number)d attempts", step.row.attempt) % {
+        "number": step.row.attempt
+    }
+    facts = {
+        "compensation": step.node.compensation or _("the compensation"),
+        "step": step.row.name,
+        "count": count,
+        "reason": step.row.reason,
+    }
+    told = _("%(compensation)s, which undoes %(step)s, is dead after %(count)s (%(reason)s)") % facts
+    if step.row.error:
+        told = f"{told}: {one_line(step.row.error)}"
+    todo = _(
+        "Mend the cause, then have it tried again, in “manage.py shell”. "
+        "What it would have undone still stands until then."
+    )
+    # Text in JSON is text in Python too; whatever the name is, the code stays a call with one text.
+    name = json.dumps(step.row.name)
+    call = f'operations.retry_compensation(UUID("{story.saga.pk}"), {name}, by="…", why="…"'
+    if story.saga._state.db not in (None, "default"):
+        call += f", using={json.dumps(story.saga._state.db)}"
+    code = f"from uuid import UUID\nfrom django_saga import operations\n{call})"
+    return Advice(plain(f"{told.rstrip('.')}. {todo}"), code)
+
+
+def _unregistered(story: Story) -> Iterator[Advice]:
+    definition = story.saga.definition
+    try:
+        registry.get(definition.name, definition.version)
+    except UnknownSaga:
+        facts = {"saga": plain(str(definition))}
+        yield Advice(
+            _(
+                "The code of this process has no saga %(saga)s, and workers leave alone what they do not "
+                "know. Keep the class in a sagas.py until its last saga has ended."
+            )
+            % facts
+        )
+
+
+def _late(story: Story, row: SagaStep) -> Iterator[Advice]:
+    late = story.now - (row.due_at or story.now)
+    if late <= _LATE:
+        return
+    facts = {"step": plain(row.name), "span": span(late), "queue": plain(row.queue)}
+    if row.status in CLAIMABLE_STEP:
+        yield Advice(
+            _(
+                "%(step)s has been due for %(span)s and no worker has taken it: does a saga_worker run "
+                "that serves the queue “%(queue)s” and knows this saga, and has it threads left?"
+            )
+            % facts
+        )
+    elif row.status in OWNED_STEP:
+        yield Advice(
+            _(
+                "The lease on %(step)s ran out %(span)s ago: its worker is gone, and the next one to look "
+                "takes the step over. Does a saga_worker run?"
+            )
+            % facts
+        )

@@ -1,0 +1,128 @@
+"""What a worker says on its terminal: one line for each thing a person may have to know."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from typing import Any, TextIO
+
+from django_saga import signals
+from django_saga.engine.tasks import Outcome
+from django_saga.store.errors import is_conflict
+
+logger = logging.getLogger("django_saga.worker")
+
+# An outage says the same many times a second: once is told, then again after this long, in seconds.
+_QUIET = 30.0
+_told: dict[tuple[Any, str], float] = {}
+
+
+def attach(stdout: Any, stderr: Any, *, verbosity: int) -> None:
+    """Log worker events and stuck sagas; to the terminal when the project configured no handler for them."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+    logger.setLevel(level)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler(_stream(stderr))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    signals.worker_event.connect(_worker_event, dispatch_uid="django_saga.console")
+    signals.saga_finished.connect(_saga_finished, dispatch_uid="django_saga.console")
+    if logger.isEnabledFor(logging.DEBUG):
+        signals.step_recorded.connect(_step_recorded, dispatch_uid="django_saga.console")
+
+
+def say(text: str) -> None:
+    """Say something about the worker as a whole."""
+    logger.warning(text)
+
+
+def _stream(wrapper: Any) -> TextIO:
+    return getattr(wrapper, "_out", None) or sys.stderr
+
+
+def _worker_event(*, worker: Any, event: str, **facts: Any) -> None:
+    if event == "started":
+        sagas = ", ".join(str(program.definition) for program in worker.programs.values()) or "none"
+        logger.info(
+            "worker %s started: process %d, queues %s, sagas %s",
+            worker.id,
+            os.getpid(),
+            ", ".join(worker.queues),
+            sagas,
+        )
+    elif event == "draining":
+        count = len(worker.in_flight)
+        logger.info("worker %s drains: %d step%s in flight", worker.id, count, "" if count == 1 else "s")
+    elif event == "stopped":
+        logger.info("worker %s stopped", worker.id)
+    elif event == "retired":
+        logger.error("worker %s leaves: steps hang past their timeout; its process is replaced", worker.id)
+    elif event == "trouble":
+        _trouble(worker, facts["error"])
+    elif event == "recovered":
+        _told.clear()
+        logger.info("worker %s: the database answers again", worker.id)
+    elif event == "hook_failed":
+        task, error = facts["task"], facts["error"]
+        logger.error(
+            "saga %s step %s: committed, but its on_commit hook failed: %s: %s",
+            task.row.saga_id,
+            task.row.name,
+            type(error).__name__,
+            str(error).strip(),
+        )
+    elif event == "late_result":
+        outcome: Outcome = facts["outcome"]
+        row = outcome.task.row
+        logger.warning(
+            "late result dropped: saga %s step %s attempt %d, the step moved on from token %d",
+            row.saga_id,
+            row.name,
+            row.attempt,
+            row.token,
+        )
+
+
+def _trouble(worker: Any, error: BaseException) -> None:
+    """Tell of an error on one line, and not again while it lasts."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    now = time.monotonic()
+    known = now - _told.get((worker.id, text), -_QUIET) < _QUIET
+    level = logging.DEBUG if known or is_conflict(error) else logging.WARNING
+    if not known:
+        _told[worker.id, text] = now
+    logger.log(level, "worker %s: %s", worker.id, text)
+
+
+def _saga_finished(*, saga_id: Any, name: str, status: str, reason: str, culprit: str, **_: Any) -> None:
+    at = f" at {culprit}" if culprit else ""
+    if status == "stuck":
+        logger.error(
+            "saga %s %s is stuck: %s%s; a compensation is dead, see saga_show %s",
+            name,
+            saga_id,
+            reason,
+            at,
+            saga_id,
+        )
+    elif status != "completed":
+        logger.info("saga %s %s %s: %s%s", name, saga_id, status, reason, at)
+    else:
+        logger.debug("saga %s %s completed", name, saga_id)
+
+
+def _step_recorded(*, outcome: Outcome, **_: Any) -> None:
+    row, event = outcome.task.row, outcome.event
+    what = event.kind.removeprefix("step_")
+    logger.debug(
+        "saga %s step %s%s attempt %d %s%s",
+        row.saga_id,
+        row.name,
+        " (undo)" if event.undo else "",
+        event.attempt,
+        what,
+        f": {outcome.error}" if outcome.error else "",
+    )

@@ -1,0 +1,119 @@
+"""The story of one saga: its steps in order, those to come included, each with the attempts it had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django_saga.core.outline import Node, of_stored, ordered
+from django_saga.core.states import OWNED_STEP, SagaStatus
+from django_saga.models import SagaEvent, SagaInstance, SagaStep, SagaWorker
+from django_saga.store import clock
+
+_ENDS = {
+    "step_succeeded": "succeeded",
+    "step_failed": "failed",
+    "step_unknown": "unknown",
+    "step_not_started": "not started",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt. ``ended`` is succeeded, failed, unknown or not started; ``cause`` says why unknown."""
+
+    event: SagaEvent
+    ended: str
+    undo: bool
+    cause: str = ""
+
+    @property
+    def took(self) -> timedelta | None:
+        """How long the step's function ran, when that is known."""
+        if self.event.started_at is None or self.event.ended_at is None:
+            return None
+        return self.event.ended_at - self.event.started_at
+
+
+@dataclass(slots=True)
+class StepStory:
+    """One step; ``row`` is None while it was never opened."""
+
+    node: Node
+    row: SagaStep | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    undo_attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """Its status; empty while it was never opened."""
+        return self.row.status if self.row else ""
+
+
+@dataclass(slots=True)
+class Story:
+    """A saga as it stood at ``now``. ``events``: what was read of the history; ``left_out``: more exists."""
+
+    saga: SagaInstance
+    steps: list[StepStory]
+    events: list[SagaEvent]
+    workers: dict[UUID, SagaWorker]
+    now: datetime
+    left_out: bool = False
+
+    @property
+    def turns(self) -> list[SagaEvent]:
+        """Events that ended no attempt: the start, a cancellation, a deadline, an operator's word."""
+        return [event for event in self.events if event.kind not in _ENDS]
+
+    @property
+    def goes_forward(self) -> bool:
+        """True while steps that were never opened may still come."""
+        return self.saga.status in (SagaStatus.PENDING, SagaStatus.RUNNING)
+
+
+def read(
+    using: str, saga: SagaInstance, *, events: int, tracebacks: bool = False, payloads: bool = True
+) -> Story:
+    """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events."""
+    steps = SagaStep.objects.using(using).filter(saga_id=saga.pk)
+    history = SagaEvent.objects.using(using).filter(saga_id=saga.pk)
+    if not payloads:
+        steps = steps.defer("result", "compensation_data")
+    if not tracebacks:
+        history = history.defer("traceback")
+    rows = list(steps.order_by("pk"))
+    told = list(history.order_by("-pk")[: events + 1])
+    left_out = len(told) > events
+    told = told[:events][::-1]
+    return Story(
+        saga,
+        _steps(of_stored(saga.definition.graph), rows, told),
+        told,
+        _workers(using, rows, told),
+        clock.now(using),
+        left_out,
+    )
+
+
+def _steps(nodes: Sequence[Node], rows: Iterable[SagaStep], told: Iterable[SagaEvent]) -> list[StepStory]:
+    stories = {node.name: StepStory(node) for node in ordered(nodes)}
+    for row in rows:
+        # A row that the graph does not know is shown all the same: it is what happened.
+        story = stories.setdefault(row.name, StepStory(Node(row.name, queue=row.queue)))
+        story.row = row
+    for event in told:
+        if event.kind not in _ENDS:
+            continue
+        data = event.data if isinstance(event.data, dict) else {}
+        attempt = Attempt(event, _ENDS[event.kind], bool(data.get("undo")), str(data.get("cause") or ""))
+        story = stories.setdefault(event.step, StepStory(Node(event.step)))
+        (story.undo_attempts if attempt.undo else story.attempts).append(attempt)
+    return list(stories.values())
+
+
+def _workers(using: str, rows: Iterable[SagaStep], told: Iterable[SagaEvent]) -> dict[UUID, SagaWorker]:
+    ids = {row.owner for row in rows if row.status in OWNED_STEP} | {event.worker for event in told}
+    return SagaWorker.objects.using(using).in_bulk([worker for worker in ids if worker])

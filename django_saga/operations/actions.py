@@ -1,0 +1,83 @@
+"""Actions on one saga."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from django_saga.conf import get_settings
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.events import CancelRequested, Event, UndoRetried
+from django_saga.dsl.registry import registry
+from django_saga.engine import journal, recorder, wake
+from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
+from django_saga.faults import fault_point
+from django_saga.models import SagaInstance, SagaOperation
+from django_saga.store import clock, sagas
+
+
+def cancel(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = None) -> None:
+    """Have a saga that still goes forward turn back and undo what was done.
+
+    ``using`` is a database alias, by default the setting ``DATABASE``. Raises ``OperationRefused`` (recorded)
+    when the saga has ended, turns back already, or its definition is not in this code; ``SagaNotFound`` when
+    there is none.
+    """
+    _act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
+
+
+def retry_compensation(
+    saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None
+) -> None:
+    """Have a dead compensation tried again, with fresh attempts. Raises as ``cancel`` does."""
+    _act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
+
+
+def _act(
+    action: str, saga_id: UUID | str, event: Event, *, step: str, by: str, why: str, using: str | None
+) -> None:
+    using = using or get_settings().database
+    saga = _find(using, saga_id)
+    refusal = ""
+    with transaction.atomic(using=using):
+        before = after = _locked_status(using, saga.pk)
+        try:
+            recorded = journal.tell(using, saga.pk, _definition(saga), event, why=why)
+        except (IllegalTransition, UnknownSaga) as error:
+            refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
+        else:
+            after = _locked_status(using, saga.pk)
+            transaction.on_commit(lambda: recorder.announce(recorded), using=using)
+            wake.after_commit(using)
+        SagaOperation.objects.using(using).create(
+            saga_id=saga.pk,
+            action=action,
+            step=step,
+            actor=by[:150],
+            why=why,
+            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
+            detail=refusal,
+            before=before,
+            after=after,
+            at=clock.now(using),
+        )
+        fault_point("operator.before_commit")
+    if refusal:
+        raise OperationRefused(refusal)
+
+
+def _find(using: str, saga_id: UUID | str) -> SagaInstance:
+    try:
+        key = saga_id if isinstance(saga_id, UUID) else UUID(str(saga_id))
+        return SagaInstance.objects.using(using).select_related("definition").get(pk=key)
+    except (ValueError, SagaInstance.DoesNotExist):
+        raise SagaNotFound(f"There is no saga {saga_id!s:.80}.") from None
+
+
+def _locked_status(using: str, saga_id: UUID) -> str:
+    return sagas.lock(using, [saga_id])[saga_id].status
+
+
+def _definition(saga: SagaInstance) -> SagaDefinition:
+    return registry.get(saga.definition.name, saga.definition.version).definition

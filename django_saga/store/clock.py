@@ -1,0 +1,52 @@
+"""The time, as the database tells it; tests put a clock of their own in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from django.db import connections
+
+from django_saga.store import sql
+
+# What tests add to the database's time. One number for the process: a test's clock moves for all its threads.
+_ahead = timedelta(0)
+
+
+def now(using: str) -> datetime:
+    """Ask the database for the time: workers' own clocks differ, and leases are compared between workers."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        # Through the same text as everywhere, so that "%%" means one percent sign for every driver.
+        cursor.execute(f"SELECT {sql.now(connection)}", [])
+        return told(cursor.fetchone()[0])
+
+
+def moment(using: str) -> str:
+    """Give the SQL for the time of the statement, to compare alarms with."""
+    return sql.now(connections[using], _ahead.total_seconds())
+
+
+def told(value: object) -> datetime:
+    """Give the time a statement read with ``sql.now``, moved by what a test asked for."""
+    at = sql.as_time(value)
+    assert at is not None
+    return at + _ahead
+
+
+def at(epoch: float) -> datetime:
+    """Give the time of ``sql.epoch``, moved by what a test asked for."""
+    return datetime.fromtimestamp(epoch, UTC) + _ahead
+
+
+@contextmanager
+def shifted(by: timedelta) -> Iterator[None]:
+    """Move this process' time ahead by ``by``; nested shifts add up."""
+    global _ahead
+    before = _ahead
+    _ahead = before + by
+    try:
+        yield
+    finally:
+        _ahead = before

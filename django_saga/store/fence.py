@@ -1,0 +1,143 @@
+"""The fence of an atomic step: its own row, locked before user code runs, the limits of its transaction, and
+what keeps user code from ending it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_saga.core.states import OWNED_STEP
+from django_saga.exceptions import BrokenTransaction, LeaseLost
+from django_saga.models import SagaStep
+from django_saga.store import sql
+
+
+def hold(using: str, step_id: UUID, token: int, timeout: timedelta) -> None:
+    """Lock the step's row for the open transaction. Raises ``LeaseLost`` when ``token`` is no longer the
+    row's.
+    """
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        _limit(using, timeout)
+    rows = sql.read(
+        using,
+        SagaStep,
+        ("token", "status"),
+        f"SELECT token, status FROM {sql.table(SagaStep)} WHERE id = %s {sql.locking(connection)}",
+        [sql.to_db(connection, step_id)],
+    )
+    if not rows or rows[0][0] != token or rows[0][1] not in OWNED_STEP:
+        raise LeaseLost(f"step {step_id} moved on from token {token}")
+
+
+def _limit(using: str, timeout: timedelta) -> None:
+    """Have the server end what the worker cannot: hung statements and, if the process is frozen, the open
+    transaction.
+
+    ``client_connection_check_interval`` has a killed worker noticed while a statement runs, so that its
+    locks go at once.
+    """
+    milliseconds = str(max(1, int(timeout.total_seconds() * 1000)))
+    limits = {
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+        "client_connection_check_interval": "500",
+    }
+    connection = connections[using]
+    if connection.pg_version >= 170000:  # type: ignore[attr-defined]
+        limits["transaction_timeout"] = milliseconds
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(limits))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {calls}", [part for pair in limits.items() for part in pair])
+
+
+# --- what user code does to its transaction -------------------------------------------------------
+
+
+class TornTransaction(DatabaseError):
+    """User code broke the transaction; its session was ended, so that nothing of it stays. ``told``: how."""
+
+    def __init__(self, told: BrokenTransaction) -> None:
+        super().__init__(str(told))
+        self.told = told
+
+
+@contextmanager
+def guarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Run user code inside the innermost open block, which has to be the innermost one afterwards too.
+
+    Raises ``BrokenTransaction`` in user code that sends a statement which ends the transaction, and
+    ``TornTransaction`` when user code has closed the connection, left a block of its own open, or closed one
+    that is not its own.
+    """
+    session, before = connection.connection, _blocks(connection)
+    told: BaseException | None = None
+    try:
+        with connection.execute_wrapper(_refuse_to_end):
+            yield
+    except BaseException as error:
+        told = error
+        raise
+    finally:
+        what = ""
+        if connection.connection is not session or connection.closed_in_transaction:
+            what = "closed the database connection of its own transaction"
+        elif _blocks(connection) != before:
+            opened = len(connection.savepoint_ids) > len(before[1])
+            what = f"left a transaction.atomic() block {'open' if opened else 'that it had not opened'}"
+        if what:
+            _end_session(connection, before)
+            raise TornTransaction(BrokenTransaction(f"the step {what}")) from told
+
+
+def _blocks(connection: Any) -> tuple[bool, list[str | None], list[Any]]:
+    return connection.in_atomic_block, [*connection.savepoint_ids], [*connection.atomic_blocks]
+
+
+def _end_session(connection: Any, before: tuple[bool, list[str | None], list[Any]]) -> None:
+    """Have the server roll back, and the blocks around user code end as they began."""
+    connection.in_atomic_block, connection.savepoint_ids, connection.atomic_blocks = before
+    connection.close()
+    connection.closed_in_transaction = connection.needs_rollback = True
+
+
+def _refuse_to_end(
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    connection: BaseDatabaseWrapper = context["connection"]
+    found = _enders(connection.features.can_rollback_ddl).match(sql) if isinstance(sql, str) else None
+    if found:
+        raise BrokenTransaction(
+            f"the step sent {found[1]}, which would end the transaction that it runs in; "
+            "make the step one that is not atomic, or leave the statement out"
+        )
+    return execute(sql, params, many, context)
+
+
+@cache
+def _enders(can_rollback_ddl: bool) -> re.Pattern[str]:
+    """Give the pattern of statements that end the transaction, by their first words."""
+    words = [
+        "COMMIT",
+        r"ROLLBACK(?!(?:\s+WORK|\s+TRANSACTION)?\s+TO\b)",
+        r"BEGIN(?:\s+(?:WORK|TRANSACTION))?",
+        r"START\s+TRANSACTION",
+        "END",
+        "ABORT",
+        r"PREPARE\s+TRANSACTION",
+        r"SET\s+(?:SESSION\s+)?AUTOCOMMIT",
+    ]
+    if not can_rollback_ddl:
+        words += [r"(?:CREATE|DROP)(?!\s+TEMPORARY)", "ALTER", "TRUNCATE", "RENAME", r"LOCK\s+TABLES?"]
+    gap = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+    return re.compile(rf"{gap}({'|'.join(words)})\b", re.IGNORECASE | re.DOTALL)

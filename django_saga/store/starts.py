@@ -1,0 +1,91 @@
+"""New sagas: the saga's row, its first steps and the first event, in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from django_saga.core.events import SagaStarted
+from django_saga.core.state import SagaState
+from django_saga.models import SagaInstance
+from django_saga.store import history, sagas, sql
+from django_saga.store.rows import StepRow
+
+_COLUMNS = (
+    "id",
+    "definition",
+    "name",
+    "status",
+    "reason",
+    "culprit",
+    "input",
+    "input_digest",
+    "idempotency_key",
+    "created_at",
+    "deadline_at",
+)
+
+
+class NewSaga(NamedTuple):
+    """A saga to be written, with the state the machine gave it."""
+
+    id: UUID
+    definition_id: int
+    name: str
+    input: str  # JSON text
+    input_digest: str
+    idempotency_key: str | None
+    state: SagaState
+    event: SagaStarted
+    steps: list[StepRow]
+    worker: UUID | None = None
+
+
+class Existing(NamedTuple):
+    """The saga that holds an idempotency key."""
+
+    id: UUID
+    input_digest: str
+
+
+def insert(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    """Write new sagas without idempotency keys, in three statements however many they are."""
+    sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now) for saga in new])
+    _finish(using, new, now)
+
+
+def insert_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
+    """Write ``saga`` unless its key is taken; then give the saga that has it.
+
+    The unique index decides: a concurrent start with the same key waits here until the other one's
+    transaction ends.
+    """
+    written = sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)], ignore=True)
+    if written:
+        _finish(using, [saga], now)
+        return None
+    holder = SagaInstance.objects.using(using).get(name=saga.name, idempotency_key=saga.idempotency_key)
+    return Existing(holder.pk, holder.input_digest)
+
+
+def _finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    sagas.write_steps(using, [row for saga in new for row in saga.steps])
+    history.append(using, [history.Entry(saga.id, saga.event, worker=saga.worker) for saga in new], now)
+
+
+def _values(saga: NewSaga, now: datetime) -> tuple[object, ...]:
+    return (
+        saga.id,
+        saga.definition_id,
+        saga.name,
+        saga.state.status.value,
+        "",
+        "",
+        saga.input,
+        saga.input_digest,
+        saga.idempotency_key,
+        now,
+        saga.state.deadline_at,
+    )

@@ -1,0 +1,1 @@
+"""A small shop that lets django-saga carry its orders: the example project."""

@@ -1,0 +1,1 @@
+"""Two fake services outside the shop, payments and shipping: processes that speak HTTP and sometimes fail."""

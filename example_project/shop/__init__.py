@@ -1,0 +1,1 @@
+"""The shop: products, orders, and the saga that carries an order through."""

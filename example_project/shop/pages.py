@@ -1,0 +1,39 @@
+"""The home page: how the orders and their sagas get on, as of the moment it was asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from django_saga.models import SagaWorker
+from example_project.shop.models import Order
+from example_project.shop.progress import progress, with_sagas
+
+LATEST = 25
+REFRESH = timedelta(seconds=2)
+# A worker reports several times within it.
+SEEN_WITHIN = timedelta(minutes=1)
+
+
+@require_safe
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """Show the counts and the latest orders; the page asks for itself again unless told to hold still."""
+    now = progress()
+    is_still = request.GET.get("hold") == "1"
+    workers = SagaWorker.objects.filter(seen_at__gte=timezone.now() - SEEN_WITHIN).exclude(
+        state=SagaWorker.State.STOPPED
+    )
+    context = {
+        "progress": now,
+        "orders": with_sagas(Order.objects.select_related("product")[:LATEST]),
+        "is_still": is_still,
+        "refresh_seconds": int(REFRESH.total_seconds()),
+        "has_worker": workers.exists(),
+    }
+    return render(request, "shop/home.html", context)

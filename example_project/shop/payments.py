@@ -1,0 +1,47 @@
+"""The payment service, as the shop sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.conf import settings
+
+from example_project.shop import http
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Money taken from a card."""
+
+    charge_id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money given back; ``amount`` is 0 when none had been taken."""
+
+    refund_id: str | None
+    amount: Decimal
+
+
+def charge(*, card: str, amount: Decimal, reference: str, idempotency_key: str) -> Charge:
+    """Take ``amount`` from ``card``; at most once per key, however often this is called."""
+    answer = http.post(
+        f"{settings.SHOP_PAYMENTS_URL}/charges",
+        {"card": card, "amount": str(amount), "reference": reference},
+        idempotency_key=idempotency_key,
+    )
+    return Charge(charge_id=answer["charge_id"], amount=Decimal(answer["amount"]))
+
+
+def refund(*, reference: str, idempotency_key: str) -> Refund:
+    """Give back whatever was taken for ``reference``, and let nothing be taken for it later.
+
+    It names the order and not a charge: while the outcome of the charge is unknown, there is no charge id.
+    """
+    answer = http.post(
+        f"{settings.SHOP_PAYMENTS_URL}/refunds", {"reference": reference}, idempotency_key=idempotency_key
+    )
+    return Refund(refund_id=answer["refund_id"], amount=Decimal(answer["amount"]))

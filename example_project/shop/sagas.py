@@ -1,0 +1,114 @@
+"""The saga of an order: what has to happen for it across three places, and how each part is undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import F
+
+from django_saga import Context, NothingToUndo, PermanentFailure, Retry, Saga, step
+from example_project.shop import payments, shipping
+from example_project.shop.models import Order, OrderStatus, Product
+
+# The services come and go within seconds. What is undone must not give up sooner than what is done.
+CALL = Retry(attempts=6, delay=0.5, max_delay=10)
+UNDO_CALL = Retry(attempts=12, delay=0.5, max_delay=30)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderInput:
+    """What the saga has to know of an order."""
+
+    order_id: int
+    sku: str
+    quantity: int
+    amount: Decimal
+    card: str
+
+    @property
+    def reference(self) -> str:
+        """What the order is called outside the shop."""
+        return f"order-{self.order_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How a completed order ended."""
+
+    order_id: int
+    charge_id: str
+    tracking: str
+
+
+class OrderSaga(Saga):
+    """Reserve the goods, charge the card, ship; undo what was done if a step fails."""
+
+    name = "order"
+    input = OrderInput
+    output = Receipt
+
+    @step(atomic=True)
+    def accept_order(self, ctx: Context) -> None:
+        Order.objects.filter(pk=ctx.input.order_id).update(status=OrderStatus.PROCESSING)
+
+    # The first step is undone last: the order is cancelled once nothing of it is left anywhere.
+    @accept_order.compensation(atomic=True)
+    def cancel_order(self, ctx: Context) -> None:
+        Order.objects.filter(pk=ctx.input.order_id).update(status=OrderStatus.CANCELLED, reason=ctx.error)
+
+    @step(atomic=True)
+    def reserve_inventory(self, ctx: Context) -> dict[str, str | int]:
+        wanted = ctx.input
+        products = Product.objects.filter(sku=wanted.sku)
+        if not products.filter(stock__gte=wanted.quantity).update(stock=F("stock") - wanted.quantity):
+            left = products.values_list("stock", flat=True).first()
+            raise PermanentFailure(f"{wanted.quantity} of {wanted.sku} were ordered, {left or 0} are left.")
+        return {"sku": wanted.sku, "quantity": wanted.quantity}
+
+    # Atomic as well: adding the pieces twice would be as wrong as never.
+    @reserve_inventory.compensation(atomic=True)
+    def release_inventory(self, ctx: Context) -> None:
+        reserved = ctx.result
+        Product.objects.filter(sku=reserved["sku"]).update(stock=F("stock") + reserved["quantity"])
+
+    @step(retry=CALL, timeout=30)
+    def charge_payment(self, ctx: Context) -> payments.Charge:
+        return payments.charge(
+            card=ctx.input.card,
+            amount=ctx.input.amount,
+            reference=ctx.input.reference,
+            idempotency_key=ctx.idempotency_key,
+        )
+
+    @charge_payment.compensation(retry=UNDO_CALL, timeout=30)
+    def refund_payment(self, ctx: Context) -> None:
+        refund = payments.refund(reference=ctx.input.reference, idempotency_key=ctx.idempotency_key)
+        if not refund.amount:
+            raise NothingToUndo("No money had been taken.")
+
+    @step(after=[charge_payment], retry=CALL, timeout=30)
+    def ship_order(self, ctx: Context) -> shipping.Shipment:
+        return shipping.ship(
+            sku=ctx.input.sku,
+            quantity=ctx.input.quantity,
+            reference=ctx.input.reference,
+            idempotency_key=ctx.idempotency_key,
+        )
+
+    @ship_order.compensation(retry=UNDO_CALL, timeout=30)
+    def cancel_shipment(self, ctx: Context) -> None:
+        if not shipping.cancel(reference=ctx.input.reference, idempotency_key=ctx.idempotency_key):
+            raise NothingToUndo("Nothing had been sent.")
+
+    @step(atomic=True, no_compensation=True)
+    def confirm_order(self, ctx: Context) -> Receipt:
+        receipt = Receipt(
+            order_id=ctx.input.order_id,
+            charge_id=ctx.results["charge_payment"].charge_id,
+            tracking=ctx.results["ship_order"].tracking,
+        )
+        Order.objects.filter(pk=receipt.order_id).update(
+            status=OrderStatus.COMPLETED, charge_id=receipt.charge_id, tracking=receipt.tracking
+        )
+        return receipt

@@ -1,0 +1,116 @@
+"""Rows as the engine writes them, for the tests of what people see."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+from django_saga.models import (
+    SagaDefinition,
+    SagaEvent,
+    SagaInstance,
+    SagaOperation,
+    SagaStep,
+    SagaWorker,
+    uuid7,
+)
+from django_saga.store import clock
+
+STEPS = (("reserve", (), "release"), ("charge", ("reserve",), "refund"), ("ship", ("charge",), ""))
+
+
+_numbers = count()
+
+
+def next_id() -> UUID:
+    """A key of version 7 above all before it: those of one millisecond have no order by themselves."""
+    return UUID(int=(uuid7().int >> 80 << 80) | (0x7 << 76) | (0b10 << 62) | next(_numbers))
+
+
+def a_definition(name: str = "order", version: int = 1, steps: Any = STEPS) -> SagaDefinition:
+    """A definition's row; made once."""
+    nodes = [
+        {
+            "name": step,
+            "after": list(after),
+            "atomic": False,
+            "queue": "default",
+            "compensation": undo or None,
+        }
+        for step, after, undo in steps
+    ]
+    ours = {"fingerprint": "f" * 64, "graph": {"steps": nodes}}
+    row, _ = SagaDefinition.objects.get_or_create(
+        name=name, version=version, defaults={**ours, "created_at": clock.now("default")}
+    )
+    if row.fingerprint != ours["fingerprint"]:
+        # Emptying the tables writes the rows of sagas that are registered then: of another test's "order".
+        row.fingerprint, row.graph = "f" * 64, {"steps": nodes}
+        row.save()
+    return row
+
+
+def a_saga(
+    status: str = "running",
+    *,
+    definition: SagaDefinition | None = None,
+    ago: timedelta = timedelta(hours=3, minutes=10, seconds=20),
+    took: timedelta | None = None,
+    **values: Any,
+) -> SagaInstance:
+    """A saga that began ``ago``."""
+    definition = definition or a_definition()
+    began = clock.now("default") - ago
+    given = {"id": next_id(), "created_at": began, "input": {"sku": "A-1"}, "input_digest": "d" * 64}
+    if took is not None:
+        given["finished_at"] = began + took
+    return SagaInstance.objects.create(
+        definition=definition, name=definition.name, status=status, **{**given, **values}
+    )
+
+
+def a_step(saga: SagaInstance, name: str = "reserve", status: str = "scheduled", **values: Any) -> SagaStep:
+    """A step of ``saga``; owned by some worker if its status says so."""
+    now = clock.now("default")
+    given: dict[str, Any] = {"id": next_id(), "created_at": now, "definition_id": saga.definition_id}
+    if status in ("running", "undoing"):
+        given |= {"owner": uuid4(), "claimed_at": now, "due_at": now + timedelta(hours=1), "attempt": 1}
+    elif status in ("scheduled", "undo_scheduled"):
+        given["due_at"] = now
+    return SagaStep.objects.create(saga=saga, name=name, status=status, **{**given, **values})
+
+
+def an_event(saga: SagaInstance, kind: str, step: str = "", **values: Any) -> SagaEvent:
+    """An event of the history."""
+    return SagaEvent.objects.create(
+        **{"saga": saga, "kind": kind, "step": step, "at": clock.now("default"), **values}
+    )
+
+
+def a_worker(worker: UUID, **values: Any) -> SagaWorker:
+    """A worker that is there."""
+    now = clock.now("default")
+    given = {
+        "host": "web-1",
+        "pid": 77,
+        "state": "running",
+        "queues": ["default"],
+        "definitions": ["order v1"],
+    }
+    return SagaWorker.objects.create(
+        **{"id": worker, "started_at": now - timedelta(hours=2), "seen_at": now, **given, **values}
+    )
+
+
+def an_operation(saga: SagaInstance, **values: Any) -> SagaOperation:
+    """What an operator did."""
+    given = {
+        "action": "cancel",
+        "actor": "mia",
+        "result": "done",
+        "before": "running",
+        "after": "compensating",
+    }
+    return SagaOperation.objects.create(**{"saga": saga, "at": clock.now("default"), **given, **values})

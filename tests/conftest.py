@@ -1,0 +1,91 @@
+"""What every test gets: the database asked for, markers that skip and (``processes.py``) real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
+from tests import databases
+from tests.ledger import VARIABLE, Ledger
+
+pytest_plugins = ["tests.processes"]
+
+
+def pytest_configure() -> None:
+    # A CI that gives up sends SIGTERM: leave as for Ctrl-C, which stops workers and the embedded server.
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def pytest_report_header() -> str:
+    # Not the URL: it may hold a password.
+    server = "a server from the wheel" if databases.is_missing_server() else "as given"
+    return f"database: {databases.kind()}, {server}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        needed = [name for name in databases.ENGINES if item.get_closest_marker(name)]
+        if needed and databases.kind() not in needed:
+            item.add_marker(pytest.mark.skip(reason=f"needs {' or '.join(needed)}"))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Start a server where none was given, and give this session a test database of its own."""
+    # The dict behind the connection, which may exist already: changed in place.
+    database = connections.settings["default"]
+    if databases.kind() == "sqlite":
+        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "saga.sqlite3")
+        yield
+        return
+    database["TEST"]["NAME"] = f"test_saga_{os.getpid()}"
+    if not databases.is_missing_server():
+        yield
+        return
+    with databases.embedded_postgres() as url:
+        # Processes that tests start inherit it.
+        os.environ["DATABASE_URL"] = url
+        database.update({key: value for key, value in databases.settings_from_url(url).items() if value})
+        yield
+        connections.close_all()
+        del os.environ["DATABASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Empty tables by DELETE on PostgreSQL too: its TRUNCATE makes new files for every table and index."""
+    if databases.kind() == "postgres":
+        operations = connections["default"].ops
+        operations.sql_flush = lambda style, tables, **options: [  # type: ignore[method-assign]
+            f"DELETE FROM {operations.quote_name(table)}" for table in tables
+        ]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger of the test's own; processes that the test starts write into it too."""
+    path = tmp_path / "ledger.jsonl"
+    monkeypatch.setenv(VARIABLE, str(path))
+    return Ledger(path)
+
+
+@pytest.fixture
+def invariants_hold(db: None) -> Iterator[None]:
+    """Afterwards, with all processes of the test gone, every saga has to be as the app promises."""
+    from django_saga.testing import assert_saga_invariants
+
+    yield
+    assert_saga_invariants()
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt

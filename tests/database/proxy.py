@@ -1,0 +1,84 @@
+"""A TCP proxy before PostgreSQL that loses the reply of one COMMIT: sent, done, and the client cut off."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+# PostgreSQL's protocol, chapter 55.7 of its manual: a simple query, and "ready, in no transaction".
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+READY = b"Z\x00\x00\x00\x05I"
+
+
+class Proxy:
+    """Listens on ``port`` of the loopback; what it forwards must not be encrypted."""
+
+    def __init__(self, host: str, port: str | int) -> None:
+        self._upstream = (host or "127.0.0.1", int(port or 5432))
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.lost = 0  # replies swallowed
+        self._statement: bytes | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def lose_commit_after(self, statement: str) -> None:
+        """Lose the reply of the next COMMIT of a session that has sent ``statement`` (a part of it)."""
+        self._statement = statement.encode()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(client,), name="proxied", daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, self._connect() as server, selectors.DefaultSelector() as ready, suppress(OSError):
+            ready.register(client, selectors.EVENT_READ, server)
+            ready.register(server, selectors.EVENT_READ, client)
+            marked = False
+            while True:
+                for key, _ in ready.select():
+                    source, target = key.fileobj, key.data
+                    assert isinstance(source, socket.socket)
+                    data = source.recv(65536)
+                    target.sendall(data)
+                    if not data:
+                        return
+                    if source is client:
+                        marked = marked or (self._statement is not None and self._statement in data)
+                        if marked and COMMIT in data and self._is_to_be_lost():
+                            self._swallow_reply(server)
+                            return
+
+    def _connect(self) -> socket.socket:
+        host, port = self._upstream
+        if not host.startswith("/"):
+            return socket.create_connection((host, port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
+
+    def _is_to_be_lost(self) -> bool:
+        with self._lock:
+            once, self._statement = self._statement is not None, None
+        return once
+
+    def _swallow_reply(self, server: socket.socket) -> None:
+        reply = b""
+        while not reply.endswith(READY):
+            reply += server.recv(65536)
+        self.lost += 1

@@ -1,0 +1,109 @@
+"""The demo's check: books that agree pass, and every way of not agreeing is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from example_project.demo.verify import Books, Effect, End, OrderFact, disagreements
+
+
+def order(number: int, end: End | None, *, quantity: int = 2) -> OrderFact:
+    return OrderFact(
+        reference=f"order-{number}", sku="MUG", quantity=quantity, amount=Decimal("9.80"), end=end
+    )
+
+
+def effect(action: str, number: int, amount: str, *, key: str = "") -> Effect:
+    return Effect(
+        action=action, reference=f"order-{number}", key=key or f"{action}-{number}", amount=Decimal(amount)
+    )
+
+
+CHARGE_1, SHIPMENT_1 = effect("charges", 1, "9.80"), effect("shipments", 1, "2")
+CHARGE_2, REFUND_2 = effect("charges", 2, "9.80"), effect("refunds", 2, "9.80")
+GOOD = Books(
+    orders=[order(1, End.COMPLETED), order(2, End.UNDONE), order(3, End.UNDONE)],
+    effects=[CHARGE_1, SHIPMENT_1, CHARGE_2, REFUND_2],
+    stock_before={"MUG": 10},
+    stock_after={"MUG": 8},
+)
+
+
+def test_books_that_agree_have_nothing_to_tell() -> None:
+    assert disagreements(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("effects", "said"),
+    [
+        (
+            [SHIPMENT_1],
+            "order-1 is completed and should have one of charges, of 9.80: charges [], refunds [].",
+        ),
+        (
+            [CHARGE_1, effect("charges", 1, "9.80", key="other"), SHIPMENT_1],
+            "order-1 is completed and should have one of charges, of 9.80: charges [9.80, 9.80], refunds [].",
+        ),
+        (
+            [effect("charges", 1, "9.81"), SHIPMENT_1],
+            "order-1 is completed and should have one of charges, of 9.80: charges [9.81], refunds [].",
+        ),
+        (
+            [CHARGE_1, effect("refunds", 1, "9.80"), SHIPMENT_1],
+            "order-1 is completed and should have one of charges, of 9.80: charges [9.80], refunds [9.80].",
+        ),
+        (
+            [CHARGE_1],
+            "order-1 is completed and should have one of shipments, of 2: shipments [], cancellations [].",
+        ),
+        (
+            [CHARGE_1, SHIPMENT_1, CHARGE_2],
+            "order-2 is undone, but not evened out: charges [9.80], refunds [].",
+        ),
+        (
+            [CHARGE_1, SHIPMENT_1, REFUND_2],
+            "order-2 is undone, but not evened out: charges [], refunds [9.80].",
+        ),
+        (
+            [CHARGE_1, SHIPMENT_1, effect("shipments", 3, "2")],
+            "order-3 is undone, but not evened out: shipments [2], cancellations [].",
+        ),
+    ],
+)
+def test_an_effect_too_many_or_too_few_is_named(effects: list[Effect], said: str) -> None:
+    assert disagreements(replace(GOOD, effects=effects)) == [said]
+
+
+def test_a_key_that_had_its_effect_twice_is_named() -> None:
+    found = disagreements(replace(GOOD, effects=[*GOOD.effects, CHARGE_2, REFUND_2]))
+
+    assert found == ["Key charges-2 had its effect 2 times.", "Key refunds-2 had its effect 2 times."]
+
+
+def test_an_effect_for_an_order_that_does_not_exist_is_named() -> None:
+    stray = effect("charges", 9, "1.00")
+
+    found = disagreements(replace(GOOD, effects=[*GOOD.effects, stray]))
+
+    assert found == [f"There is an effect for order-9, which the shop does not know: {stray}"]
+
+
+def test_a_stock_that_does_not_add_up_is_named() -> None:
+    found = disagreements(replace(GOOD, stock_after={"MUG": 7}))
+
+    assert found == ["MUG: 10 were in stock and 2 were sold, but 7 are left."]
+
+
+def test_an_order_and_a_saga_that_differ_are_named() -> None:
+    books = replace(GOOD, orders=[order(1, None), *GOOD.orders[1:]])
+
+    assert disagreements(books) == ["order-1: the order and its saga do not tell the same end."]
+
+
+def test_an_open_order_is_not_judged_and_neither_is_the_stock_of_its_product() -> None:
+    books = replace(GOOD, orders=[order(1, End.OPEN), *GOOD.orders[1:]], effects=[CHARGE_1])
+
+    assert disagreements(books) == []

@@ -1,0 +1,171 @@
+"""The mutations: what each breaks, where, and the test that has to notice.
+
+An edit is a file, text that has to be in it exactly once, and what takes its place: when the code changes, so
+do the edits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_SWEEP = "tests/sweep/test_sweep.py::test_a_saga_survives_the_death_of_its_process_at_every_statement"
+_RACES = "tests/interleaving"
+
+
+class Edit(NamedTuple):
+    """One replacement in one file."""
+
+    path: str
+    old: str
+    new: str
+
+
+class Mutation(NamedTuple):
+    """A way to break the engine, and the test that turns red."""
+
+    number: str
+    what: str
+    edits: tuple[Edit, ...]
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "M1",
+        "the token is no part of the fence",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "found.token != row.token or found.status not in OWNED_STEP",
+                "found.status not in OWNED_STEP",
+            ),
+        ),
+        f"{_RACES}/test_takeovers.py::test_a_late_worker_records_nothing_while_its_successor_is_still_at_it",
+    ),
+    Mutation(
+        "M2",
+        "an atomic step's fence comes after its effect",
+        (
+            Edit(
+                "django_saga/engine/atomic.py",
+                "            fence.hold(using, task.row.id, task.row.token, task.timeout)\n",
+                "",
+            ),
+            Edit(
+                "django_saga/engine/atomic.py",
+                "            outcome = _user_code(using, task)\n",
+                "            outcome = _user_code(using, task)\n"
+                "            fence.hold(using, task.row.id, task.row.token, task.timeout)\n",
+            ),
+        ),
+        f"{_RACES}/test_ownership.py::test_a_worker_that_lost_its_lease_does_not_begin_an_atomic_step",
+    ),
+    Mutation(
+        "M3",
+        "no lock of the saga's row at joins",
+        (
+            Edit(
+                "django_saga/store/sagas.py",
+                'f" WHERE {these} ORDER BY id {sql.locking(connection, skip_locked=skip_locked)}"',
+                'f" WHERE {these} ORDER BY id"',
+            ),
+        ),
+        f"{_RACES}/test_joins.py"
+        "::test_two_branches_that_succeed_together_open_their_join_once_in_every_order",
+    ),
+    Mutation(
+        "M4",
+        "the next step is inserted after the commit",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "    sagas.write_steps(using, rows)\n",
+                "    opened = [row for row in rows if row.created_at == now]\n"
+                "    sagas.write_steps(using, [row for row in rows if row.created_at != now])\n"
+                "    transaction.on_commit(lambda: sagas.write_steps(using, opened), using=using)\n",
+            ),
+        ),
+        f"{_SWEEP}[kill before-linear done-by_caller]",
+    ),
+    Mutation(
+        "M11",
+        "leases are measured by the worker's own clock",
+        (
+            Edit(
+                "django_saga/store/clock.py",
+                "    return datetime.fromtimestamp(epoch, UTC) + _ahead",
+                "    return datetime.now(UTC) + _ahead",
+            ),
+        ),
+        f"{_RACES}/test_ownership.py"
+        "::test_leases_are_measured_by_the_databases_clock_whatever_the_workers_clock_says",
+    ),
+    Mutation(
+        "M12",
+        "an attempt is counted when it ends",
+        (
+            Edit("django_saga/store/claims.py", " attempt = attempt + 1, token", " token"),
+            Edit("django_saga/store/rows.py", "        self.attempt += 1\n", ""),
+        ),
+        f"{_RACES}/test_ownership.py::test_an_attempt_is_counted_before_it_begins",
+    ),
+    Mutation(
+        "M13",
+        "a step in doubt is not compensated",
+        (
+            Edit(
+                "django_saga/core/compensation.py",
+                "(StepStatus.SUCCEEDED, StepStatus.UNKNOWN)",
+                "(StepStatus.SUCCEEDED,)",
+            ),
+        ),
+        f"{_SWEEP}[kill after-outcome unknown-by_caller]",
+    ),
+    Mutation(
+        "M15",
+        "broken connections are kept",
+        (
+            Edit(
+                "django_saga/engine/connections.py",
+                "    for connection in _open() if after_error else _mine():\n",
+                "    for connection in ():\n",
+            ),
+            Edit(
+                "django_saga/engine/connections.py",
+                "    now = time.monotonic()\n    for connection in _mine():\n",
+                "    now = time.monotonic()\n    for connection in ():\n",
+            ),
+        ),
+        f"{_RACES}/test_ownership.py"
+        "::test_a_thread_whose_session_the_server_ended_gets_another_before_the_next_attempt",
+    ),
+    Mutation(
+        "M16",
+        "an idempotency key is looked up, then inserted",
+        (
+            Edit(
+                "django_saga/store/starts.py",
+                "    written = sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)], ignore=True)",
+                "    key = {'name': saga.name, 'idempotency_key': saga.idempotency_key}\n"
+                "    taken = SagaInstance.objects.using(using).filter(**key)\n"
+                "    written = not taken.exists()\n"
+                "    if written:\n"
+                "        sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)])",
+            ),
+        ),
+        f"{_RACES}/test_words_from_outside.py::test_two_starts_with_one_key_give_one_saga_in_every_order",
+    ),
+    Mutation(
+        "M20",
+        "steps are claimed whatever their saga and its version",
+        (
+            Edit(
+                "django_saga/store/claims.py",
+                '    known, params = sql.is_in(connection, "definition_id", definitions)\n'
+                "    with transaction.atomic(using=using):\n",
+                '    known, params = "1 = 1", []\n    with transaction.atomic(using=using):\n',
+            ),
+        ),
+        f"{_RACES}/test_ownership.py::test_a_worker_leaves_alone_what_its_code_does_not_know",
+    ),
+)

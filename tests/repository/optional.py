@@ -1,0 +1,20 @@
+"""The packages that a user may leave out, and where they may be imported."""
+
+# Each with the modules of django_saga that may import it; nothing else imports those when Django starts.
+ADAPTERS: dict[str, set[str]] = {
+    "celery": set(),
+    "confluent_kafka": set(),
+    "django_celery_beat": set(),
+    "django_filters": set(),
+    "django_prometheus": set(),
+    "drf_spectacular": set(),
+    "kombu": set(),
+    "opentelemetry": set(),
+    "orjson": set(),
+    "prometheus_client": set(),
+    "psycopg": set(),
+    "pydantic": {"django_saga.dsl.pydantic_schema"},
+    "pydantic_core": {"django_saga.dsl.pydantic_schema"},
+    "redis": set(),
+    "rest_framework": set(),
+}

@@ -1,0 +1,77 @@
+"""The sagas of the races: as little as each race needs."""
+
+from __future__ import annotations
+
+from django_saga import Context, Retry, Saga, step
+from tests import ledger
+
+_TRIES = Retry(attempts=3, delay=0)
+
+
+class RaceForkSaga(Saga):
+    """Two branches that begin at once, and their join."""
+
+    @step(after=[], retry=_TRIES)
+    def left(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return "left"
+
+    @left.compensation(retry=_TRIES)
+    def unleft(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+    @step(after=[], retry=_TRIES)
+    def right(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return "right"
+
+    @right.compensation(retry=_TRIES)
+    def unright(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+    @step(after=[left, right], retry=_TRIES, no_compensation=True)
+    def join(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return f"{ctx.results['left']} and {ctx.results['right']}"
+
+
+class RaceCallSaga(Saga):
+    """A call of the outside world."""
+
+    @step(retry=_TRIES)
+    def call(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return "called"
+
+    @call.compensation(retry=_TRIES)
+    def uncall(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+
+class RaceDeadlineSaga(RaceCallSaga):
+    """The same call, and a time for it."""
+
+    deadline = 600
+
+
+class RaceWriteSaga(Saga):
+    """An effect in the database."""
+
+    @step(atomic=True, retry=_TRIES)
+    def write(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key, "ran")
+        ledger.effect(ctx.idempotency_key)
+        return "written"
+
+    @write.compensation(atomic=True, retry=_TRIES)
+    def unwrite(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key, "ran")
+        ledger.effect(ctx.idempotency_key)
+
+
+class RaceQuerySaga(Saga):
+    """Asks the database something, outside any transaction."""
+
+    @step(retry=_TRIES, no_compensation=True)
+    def ask(self, ctx: Context) -> int:
+        return len(ledger.effects())

@@ -1,0 +1,162 @@
+"""The canonical sagas of the crash sweeps.
+
+Every function first notes in the ledger that it runs (kind ``ran``), also when its transaction is rolled back
+later; an external one then has its effect there (kind ``call``), an atomic one in the database.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_saga import Context, OutcomeUnknown, PermanentFailure, Retry, Saga, step
+from tests import ledger
+
+# No wait between attempts: a sweep is to see them too.
+_TRIES = Retry(attempts=3, delay=0)
+
+
+def _in_database(ctx: Context) -> str:
+    ledger.external(ctx.idempotency_key, "ran")
+    ledger.effect(ctx.idempotency_key)
+    return ctx.step
+
+
+def _outside(ctx: Context) -> str:
+    ledger.external(ctx.idempotency_key, "ran")
+    ledger.external(ctx.idempotency_key, "call")
+    return ctx.step
+
+
+def _last(ctx: Context, fails: bool) -> str:
+    if fails:
+        ledger.external(ctx.idempotency_key, "ran")
+        raise PermanentFailure("the last step says no")
+    return _outside(ctx)
+
+
+class SweepLinearSaga(Saga):
+    """Three steps in a row; with ``{"fails": true}`` the last one fails."""
+
+    @step(atomic=True, retry=_TRIES)
+    def reserve(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @reserve.compensation(atomic=True, retry=_TRIES)
+    def release(self, ctx: Context) -> None:
+        assert (ctx.result, ctx.outcome) == ("reserve", "succeeded")
+        _in_database(ctx)
+
+    @step(retry=_TRIES)
+    def charge(self, ctx: Context) -> str:
+        assert ctx.results["reserve"] == "reserve"
+        return _outside(ctx)
+
+    @charge.compensation(retry=_TRIES)
+    def refund(self, ctx: Context) -> None:
+        assert (ctx.result, ctx.outcome) in (("charge", "succeeded"), (None, "unknown"))
+        _outside(ctx)
+
+    @step(retry=_TRIES)
+    def ship(self, ctx: Context) -> str:
+        assert dict(ctx.results.items()) == {"reserve": "reserve", "charge": "charge"}
+        return _last(ctx, ctx.input["fails"])
+
+    @ship.compensation(retry=_TRIES)
+    def take_back(self, ctx: Context) -> None:
+        assert (ctx.result, ctx.outcome) == (None, "unknown")
+        _outside(ctx)
+
+
+class SweepGraphSaga(Saga):
+    """Two branches between a first step and a last one that fails; one keeps the order without an undo."""
+
+    @step(retry=_TRIES)
+    def begin(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @begin.compensation(retry=_TRIES)
+    def unbegin(self, ctx: Context) -> None:
+        _outside(ctx)
+
+    @step(after=[begin], atomic=True, retry=_TRIES)
+    def left(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @left.compensation(atomic=True, retry=_TRIES)
+    def unleft(self, ctx: Context) -> None:
+        _in_database(ctx)
+
+    @step(after=[begin], retry=_TRIES, no_compensation=True)
+    def look(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @step(after=[look], retry=_TRIES)
+    async def right(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @right.compensation(retry=_TRIES)
+    async def unright(self, ctx: Context) -> None:
+        _outside(ctx)
+
+    @step(after=[left, right], retry=_TRIES, no_compensation=True)
+    def join(self, ctx: Context) -> str:
+        assert ctx.results["left"] == "left"
+        assert ctx.results["right"] == "right"
+        return _last(ctx, ctx.input["fails"])
+
+
+class SweepUnknownSaga(Saga):
+    """An outside call whose answer is lost each time: it may have worked, so it is undone."""
+
+    @step(atomic=True, retry=_TRIES)
+    def reserve(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @reserve.compensation(atomic=True, retry=_TRIES)
+    def release(self, ctx: Context) -> None:
+        _in_database(ctx)
+
+    @step(retry=Retry(attempts=2, delay=0))
+    def charge(self, ctx: Context) -> Any:
+        _outside(ctx)
+        raise OutcomeUnknown("the answer was lost")
+
+    @charge.compensation(retry=_TRIES)
+    def refund(self, ctx: Context) -> None:
+        assert (ctx.result, ctx.outcome) == (None, "unknown")
+        _outside(ctx)
+
+
+class SweepStuckSaga(Saga):
+    """Turns back, with a compensation between two others that fails until the gate ``mended`` is open."""
+
+    @step(retry=_TRIES)
+    def reserve(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @reserve.compensation(retry=_TRIES)
+    def release(self, ctx: Context) -> None:
+        _outside(ctx)
+
+    @step(retry=_TRIES)
+    def charge(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @charge.compensation(retry=_TRIES)
+    def refund(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key, "ran")
+        if not ledger.is_open("mended"):
+            raise ConnectionRefusedError("the bank is closed")
+        ledger.external(ctx.idempotency_key, "call")
+
+    @step(after=[reserve], retry=_TRIES)
+    def pack(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @pack.compensation(retry=_TRIES)
+    def unpack(self, ctx: Context) -> None:
+        _outside(ctx)
+
+    @step(after=[charge, pack], no_compensation=True)
+    def ship(self, ctx: Context) -> None:
+        raise PermanentFailure("the last step says no")

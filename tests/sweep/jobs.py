@@ -1,0 +1,177 @@
+"""What the fork server's children do. Each is a process of its own, with connections of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+from unittest import mock
+
+from django.db import DatabaseError, connection
+
+from django_saga import Saga, faults, operations, runtime
+from django_saga.core.states import LIVE_SAGA
+from django_saga.dsl.program import Program
+from django_saga.dsl.registry import registry
+from django_saga.engine import attempt, connections, recovery, worker
+from django_saga.engine.tasks import Task
+from django_saga.models import SagaInstance
+from django_saga.store import claims
+from django_saga.testing import shift_clock
+from tests.sweep.points import DROPS, Mode, Points
+
+Job = dict[str, Any]
+# Beyond every lease and every wait of a retry.
+_LATER = timedelta(hours=1)
+
+
+def by_worker(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
+    """Start a saga and have a worker carry it, in one thread; strike at point ``at``."""
+    points = _watch(mode, at)
+    with registry.isolated(_saga(saga)), _in_one_thread():
+        saga_id = _patiently(lambda: _class(saga).start(input, idempotency_key=key)).id
+        # Others that were struck wait for ``finish``.
+        claims.claim = partial(claims.claim, saga_id=saga_id)
+        built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+        built.run()
+    return _told(points)
+
+
+def by_caller(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
+    """Carry a saga by ``Saga.run()``; strike at point ``at``. The caller may hear of a broken connection."""
+    points = _watch(mode, at)
+    try:
+        _class(saga).run(input, idempotency_key=key)
+    except DatabaseError:
+        assert mode in DROPS, "only a broken connection is an excuse"
+        assert points.reached
+    return _told(points)
+
+
+def by_rescuer(saga: str, mode: str, at: int) -> Job:
+    """Rescue what a process lost long ago left of its sagas, as a caretaker does; strike at point ``at``."""
+    points = _watch(mode, at)
+    with registry.isolated(_saga(saga)), shift_clock(_LATER):
+        programs = _patiently(lambda: runtime.programs("default"))
+        while _patiently(lambda: recovery.reap("default", programs)):
+            pass
+        _patiently(lambda: recovery.enforce_deadlines("default", programs))
+    return _told(points)
+
+
+def by_operator(action: str, key: str, mode: str, at: int, **arguments: Any) -> Job:
+    """Do ``action`` to the saga started with ``key``; strike at point ``at``. The operator may hear of it."""
+    saga_id = SagaInstance.objects.get(idempotency_key=key).pk
+    connections.close()
+    points = _watch(mode, at)
+    try:
+        getattr(operations, action)(saga_id, by="a person", **arguments)
+    except DatabaseError:
+        assert mode in DROPS, "only a broken connection is an excuse"
+        assert points.reached
+    return _told(points)
+
+
+def lose_a_process(saga: str, input: Any, key: str, fault: str) -> Job:
+    """Be killed at the fault point ``fault`` while carrying a saga."""
+    faults.arm(f"{fault}=kill9")
+    return by_worker(saga, input, key, Mode.NOTHING, 0)
+
+
+def finish(wanted: list[tuple[str, Any, str]]) -> Job:
+    """Ask again for each saga (name, input, key), as a client does; have workers carry all to their end."""
+    for saga, input, key in wanted:
+        _class(saga).start(input, idempotency_key=key)
+    programs = runtime.programs("default")
+    for hours in count(2):
+        with shift_clock(hours * _LATER):
+            while recovery.reap("default", programs):
+                pass
+            runtime.build_worker(using="default", concurrency=2, once=True).run()
+        live = list(
+            SagaInstance.objects.filter(status__in=LIVE_SAGA).values_list("idempotency_key", flat=True)
+        )
+        if not live:
+            return {"rounds": hours - 1}
+        assert hours < 12, f"sagas that do not end: {live[:5]}"
+    raise AssertionError("unreachable")
+
+
+class AtOnce:
+    """An executor that runs each task where it is handed over: all runs pass their points in one order."""
+
+    def __init__(self, size: int, run: Callable[[Task], Any], deliver: Callable[[Task, Any], None]) -> None:
+        # Room for a graph's branches, so that they are recorded together.
+        self.size = 4
+        self.hung = 0
+        self._run = attempt.run if run is attempt.arun else run
+        self._deliver = deliver
+
+    def start(self) -> None:
+        """Nothing is to be started."""
+
+    def submit(self, task: Task) -> None:
+        """Run ``task`` now."""
+        connections.before_step()
+        ended = self._run(task)
+        connections.refresh()
+        self._deliver(task, ended)
+
+    def revoke(self) -> list[Task]:
+        """Give back nothing: whatever was handed over has ended."""
+        return []
+
+    def abandon(self, task: Task) -> None:
+        """Never asked for: steps of a sweep do not hang."""
+        raise AssertionError(f"{task.row.name} hangs")
+
+    def stop(self) -> None:
+        """Nothing is to be stopped."""
+
+
+def _in_one_thread() -> ExitStack:
+    """Let workers of this process run in one thread: without a caretaker, by a clock that ticks when it is
+    read.
+    """
+    ticks = (number / 1000 for number in count())
+    name = f"{__name__}.{AtOnce.__name__}"
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(runtime, "_THREADS", name))
+    stack.enter_context(mock.patch.object(runtime, "_LOOP", name))
+    stack.enter_context(mock.patch.object(worker, "Caretaker", mock.Mock()))
+    stack.enter_context(mock.patch.object(time, "monotonic", mock.Mock(side_effect=ticks)))
+    return stack
+
+
+def _watch(mode: str, at: int) -> Points:
+    assert connection.connection is None, "a forked connection would be shared"
+    points = Points(Mode(mode), at)
+    points.watch()
+    return points
+
+
+def _told(points: Points) -> Job:
+    return {"reached": points.reached, "passed": points.passed}
+
+
+def _patiently(do: Callable[[], Any]) -> Any:
+    """Do it again after the connection broke: as clients, supervisors and caretakers do."""
+    while True:
+        try:
+            return do()
+        except DatabaseError:
+            connections.refresh()
+
+
+def _saga(name: str) -> Program:
+    return registry.get(name, 1)
+
+
+def _class(name: str) -> type[Saga]:
+    found = _saga(name).saga
+    assert issubclass(found, Saga)
+    return found

@@ -1,0 +1,98 @@
+"""Every place between this process and its database at which a process may die or lose the connection.
+
+A point is one statement, or the end of a transaction. ``Points`` counts them, and strikes at one of them.
+A blow after a statement differs from one before the next only where something has become durable: such points
+are ``lasting``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.db.backends.signals import connection_created
+
+
+class Mode(StrEnum):
+    """What happens at the point."""
+
+    NOTHING = "nothing"
+    KILL_BEFORE = "kill before"
+    KILL_AFTER = "kill after"
+    DROP_BEFORE = "drop before"
+    LOSE_REPLY = "lose reply"  # the database did it, and the connection broke before it could say so
+
+
+KILLS = (Mode.KILL_BEFORE, Mode.KILL_AFTER)
+DROPS = (Mode.DROP_BEFORE, Mode.LOSE_REPLY)
+AFTER = (Mode.KILL_AFTER, Mode.LOSE_REPLY)
+
+
+class Point(NamedTuple):
+    """What was passed."""
+
+    label: str
+    lasting: bool
+
+
+class Points:
+    """Counts the points that this process passes and strikes at number ``at``, counted from 1."""
+
+    def __init__(self, mode: Mode = Mode.NOTHING, at: int = 0) -> None:
+        self.passed: list[Point] = []
+        self.reached = False
+        self._mode = mode
+        self._at = at
+
+    def watch(self) -> None:
+        """Watch every connection that this process opens from now on."""
+        connection_created.connect(self._opened, weak=False)
+
+    def _opened(self, *, connection: Any, **_: Any) -> None:
+        if self._execute in connection.execute_wrappers:
+            return  # the same connection object, connected again
+        connection.execute_wrappers.insert(0, self._execute)
+        for name in ("_commit", "_rollback"):
+            setattr(connection, name, self._ending(connection, name, getattr(connection, name)))
+
+    def _execute(self, execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        return self._pass(str(sql), context["connection"], lambda: execute(sql, params, many, context))
+
+    def _ending(self, connection: Any, name: str, end: Callable[[], Any]) -> Callable[[], Any]:
+        def pass_on() -> Any:
+            if connection.connection is None:
+                return end()
+            return self._pass(name.strip("_").upper(), connection, end)
+
+        return pass_on
+
+    def _pass(self, label: str, connection: Any, go_on: Callable[[], Any]) -> Any:
+        self.passed.append(Point(label, lasting=label == "COMMIT" or not connection.in_atomic_block))
+        strikes = len(self.passed) == self._at
+        self.reached = self.reached or strikes
+        if strikes and self._mode is Mode.KILL_BEFORE:
+            _die()
+        if strikes and self._mode is Mode.DROP_BEFORE:
+            connection.connection.close()
+        answer = go_on()
+        if strikes and self._mode is Mode.KILL_AFTER:
+            _die()
+        if strikes and self._mode is Mode.LOSE_REPLY:
+            connection.connection.close()
+            _tell_broken(connection)
+        return answer
+
+
+def _tell_broken(connection: Any) -> None:
+    """Raise what the driver does when the server is gone, through the same wrapper."""
+    said = "server closed the connection unexpectedly"
+    arguments = (2013, said) if connection.vendor == "mysql" else (said,)
+    with connection.wrap_database_errors:
+        raise connection.Database.OperationalError(*arguments)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
