@@ -53,7 +53,8 @@ def now(connection: BaseDatabaseWrapper, ahead: float = 0.0) -> str:
     if connection.vendor == "postgresql":
         return f"(statement_timestamp() + interval '{later} seconds')" if ahead else "statement_timestamp()"
     if connection.vendor == "sqlite":
-        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{later} seconds')"
+        # As many digits as Django stores: times are compared as text.
+        return f"(strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '{later} seconds') || '000')"
     return f"(utc_timestamp(6) + INTERVAL {later} SECOND)"
 
 
@@ -61,7 +62,8 @@ def epoch(connection: BaseDatabaseWrapper) -> str:
     """Give the SQL for the time right now in seconds since 1970, as a float: cheap to read for many rows."""
     return {
         "postgresql": "extract(epoch FROM clock_timestamp())::float8",
-        "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
+        # A day number has no more than 40 microseconds to it; what it was made from are milliseconds, as in ``now``.
+        "sqlite": "round((julianday('now') - 2440587.5) * 86400.0, 3)",
     }.get(connection.vendor, "CAST(unix_timestamp(sysdate(6)) AS DOUBLE)")
 
 
