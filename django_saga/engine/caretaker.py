@@ -84,12 +84,13 @@ class Caretaker(threading.Thread):
         worker = self._worker
         if worker.draining:
             return
-        for recorded in recovery.rescue(worker.using, worker.programs):
-            self._tell(recorded)
-            # Thousands of leases may have ended at once: the worker's own go on meanwhile.
-            self._try(self._keep_leases)
-            if worker.draining:
-                return
+        with worker.rescuing:
+            for recorded in recovery.rescue(worker.using, worker.programs):
+                self._tell(recorded)
+                # Thousands of leases may have ended at once: the worker's own go on meanwhile.
+                self._try(self._keep_leases)
+                if worker.draining:
+                    return
 
     def _call_for_suspects(self) -> None:
         worker = self._worker

@@ -26,7 +26,7 @@ from django_saga.engine.scribe import Scribe
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.faults import fault_point
 from django_saga.signals import worker_event
-from django_saga.store import claims
+from django_saga.store import claims, errors
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -38,6 +38,8 @@ _SHARED = 24
 # An atomic step that outlives its timeout by this much, in seconds, sits in a transaction nobody else can
 # end.
 _GRACE = 5.0
+# Claims that make way for others this often in a row are trouble.
+_CONFLICTS = 10
 
 Deliver = Callable[[Task, "Outcome | Recorded"], None]
 
@@ -74,8 +76,10 @@ class Worker:
         self._drain_until = 0.0
         self._drains = False
         self._hurry = threading.Event()
+        self.rescuing = threading.Lock()  # what was rescued, and word of it in the inbox: both or neither
         self.troubled = False  # the database failed some thread of this worker
         self._outage = 0.0  # how long to wait for it the next time, in seconds
+        self._conflicts = 0  # claims in a row that made way for others
         longest = get_settings().poll_interval.total_seconds()
         self._intake = Intake(self.lanes, self.queues, suspects, longest=longest)
         # Called when suspects are due that some other process is to run.
@@ -199,15 +203,17 @@ class Worker:
         """Look for what is due in another way: steps of lost workers, sagas past their deadline."""
         found = False
         try:
-            for recorded in recovery.rescue(self.using, self.programs):
-                recorder.announce(recorded)
-                found = True
+            with self.rescuing:
+                for recorded in recovery.rescue(self.using, self.programs):
+                    recorder.announce(recorded)
+                    found = True
         except recorder.DATABASE_ERRORS as error:
             self._trouble(error)
             found = True
         if found:
             self._intake.wake()
-        return found
+        # The caretaker may have been faster: then it has said so.
+        return found or not self._inbox.empty()
 
     def _gather(self) -> list[Outcome]:
         """Wait for the next thing to do, then take all that is there."""
@@ -270,6 +276,9 @@ class Worker:
             try:
                 tasks = self._leased(line.executor, line.queue, room)
             except recorder.DATABASE_ERRORS as error:
+                self._conflicts += 1
+                if errors.is_conflict(error) and self._conflicts < _CONFLICTS:
+                    continue  # two claims met in an index, and this one made way: the line is still due
                 self._trouble(error)
                 return
             self._well()
@@ -300,6 +309,7 @@ class Worker:
         self._reclaim()
 
     def _well(self) -> None:
+        self._conflicts = 0
         if self.troubled:
             self.troubled, self._outage = False, 0.0
             worker_event.send_robust(type(self), worker=self, event="recovered")

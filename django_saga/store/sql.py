@@ -62,7 +62,7 @@ def epoch(connection: BaseDatabaseWrapper) -> str:
     """Give the SQL for the time right now in seconds since 1970, as a float: cheap to read for many rows."""
     return {
         "postgresql": "extract(epoch FROM clock_timestamp())::float8",
-        # A day number has no more than 40 microseconds to it; what it was made from are milliseconds, as in ``now``.
+        # A day number is good to some 40 microseconds; it was made from milliseconds, as ``now`` is.
         "sqlite": "round((julianday('now') - 2440587.5) * 86400.0, 3)",
     }.get(connection.vendor, "CAST(unix_timestamp(sysdate(6)) AS DOUBLE)")
 

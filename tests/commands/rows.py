@@ -18,6 +18,7 @@ from django_saga.models import (
 )
 from django_saga.store import clock
 
+ORDER = "order"
 STEPS = (("reserve", (), "release"), ("charge", ("reserve",), "refund"), ("ship", ("charge",), ""))
 
 
@@ -29,7 +30,7 @@ def next_id() -> UUID:
     return UUID(int=(uuid7().int >> 80 << 80) | (0x7 << 76) | (0b10 << 62) | next(_numbers))
 
 
-def a_definition(name: str = "order", version: int = 1, steps: Any = STEPS) -> SagaDefinition:
+def a_definition(name: str = ORDER, version: int = 1, steps: Any = STEPS) -> SagaDefinition:
     """A definition's row; made once."""
     nodes = [
         {

@@ -34,7 +34,6 @@ RECEIPT = Receipt(7, date(2030, 1, 2))
 
 
 class Order(Saga):
-    name = "programmed"  # it stays registered, and other tests have an "order" that must not be
     input = OrderInput
     output = Receipt
 
@@ -80,7 +79,7 @@ def test_a_step_without_compensation_has_nothing_to_call():
 
 
 def test_it_says_what_it_is_and_where_it_is_written():
-    assert repr(program) == "<program of programmed v1>"
+    assert repr(program) == "<program of order v1>"
     assert program.path == "tests.dsl.test_program.Order"
 
 
@@ -104,12 +103,12 @@ def test_without_a_declared_type_any_json_goes_in():
 @pytest.mark.parametrize(
     ("saga", "value", "message"),
     [
-        (Order, None, "Saga programmed: input: expected OrderInput, got None"),
-        (Order, {"sku": 5, "price": 1}, "Saga programmed: input.sku: expected str, got int"),
+        (Order, None, "Saga order: input: expected OrderInput, got None"),
+        (Order, {"sku": 5, "price": 1}, "Saga order: input.sku: expected str, got int"),
         (
             Order,
             {"sku": "a", "price": Decimal("NaN")},
-            "Saga programmed: input.price: the Decimal NaN cannot be stored as JSON; use None or a str",
+            "Saga order: input.price: the Decimal NaN cannot be stored as JSON; use None or a str",
         ),
         (
             Anything,

@@ -45,6 +45,7 @@ def test_a_start_wakes_an_idle_worker(relief, settings):
 @pytest.mark.postgres
 def test_a_worker_hears_again_after_its_connections_were_ended(relief, settings):
     settings.DJANGO_SAGA = RARELY
+    wait_until(lambda: _listening() == 0)  # those of the test before take a second to end
     worker = relief()
     wait_until(lambda: _listening() == 1)
     _end_other_sessions()
@@ -77,6 +78,7 @@ def test_a_step_of_another_queue_wakes_the_worker_that_serves_it(relief, setting
 
 @pytest.mark.crash
 def test_a_worker_without_notifications_finds_its_work_by_looking(worker):
+    wait_until(lambda: _listening() == 0)
     process = worker(env={"DJANGO_SAGA_NOTIFY": "off", "DJANGO_SAGA_POLL_INTERVAL": "0.3"})
     process.wait_for_line("started:")
     assert _listening() == 0
