@@ -21,6 +21,9 @@ pytestmark = [
     pytest.mark.usefixtures("invariants_hold"),
 ]
 
+# A look for lost workers comes every sixth of a lease; the rest is for a machine with other things to do.
+SOON = timedelta(seconds=3)
+
 ONCE_EACH = {"reserve:do": 1, "charge:do": 1, "ship:do": 1}
 # Where the first worker dies: what the steps then were, and how often each was called.
 CRASHES = {
@@ -52,7 +55,7 @@ def test_a_worker_killed_before_its_claim_leaves_the_saga_untouched(worker, ledg
 
 @pytest.mark.fault("F09", "F10", "F12", "F14")
 @pytest.mark.parametrize("point", CRASHES)
-def test_a_killed_workers_step_is_taken_over_within_a_second_of_its_lease(worker, relief, ledger, point):
+def test_a_killed_workers_step_is_taken_over_soon_after_its_lease(worker, relief, ledger, point):
     step, calls = CRASHES[point]
     saga = WorkerChain.start({})
     assert worker("--once", faults=f"{point}=kill9").wait() == -9
@@ -66,7 +69,7 @@ def test_a_killed_workers_step_is_taken_over_within_a_second_of_its_lease(worker
     }
     assert Counter(ledger.steps()) == calls
     assert set(effects().values()) == {1}
-    assert _time_to_takeover(step) < LEASE + timedelta(seconds=1)
+    assert _time_to_takeover(step) < LEASE + SOON
 
 
 @pytest.mark.fault("F45")
