@@ -84,6 +84,13 @@ class Intake:
             else:
                 yield line, line.lane.free if line.lane else 1
 
+    def found_in(self, line: Line) -> None:
+        """Note that ``line`` had steps: their results come before a look at the others, and its turn last."""
+        self._lines.remove(line)
+        for other in self._lines:
+            other.polling.postpone()
+        self._lines.append(line)
+
     def _has_room(self, line: Line, in_flight: Mapping[UUID, Task]) -> bool:
         if line.lane is None:
             return not in_flight

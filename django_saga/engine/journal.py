@@ -83,7 +83,7 @@ def record(
         entries: list[history.Entry] = []
         for outcome, work in live:
             _feed(work, outcome, now, entries, recorded)
-        _write(using, works, entries, recorded, holder, now)
+        _write(using, works, entries, recorded, holder, now, prepare=True)
     return recorded
 
 
@@ -225,6 +225,8 @@ def _write(
     recorded: Recorded,
     holder: Holder | None,
     now: datetime,
+    *,
+    prepare: bool = False,
 ) -> None:
     statuses: dict[UUID, tuple[SagaStatus, str, str]] = {}
     rows: list[StepRow] = []
@@ -250,9 +252,9 @@ def _write(
                 recorded.finished.append(
                     Finished(before.id, work.definition.name, after.status, after.reason, after.culprit)
                 )
-    sagas.write_steps(using, rows)
+    sagas.write_steps(using, rows, prepare=prepare)
     sagas.write_status(using, statuses, now)
-    history.append(using, entries, now)
+    history.append(using, entries, now, prepare=prepare)
     recorded.tasks = _tasks(using, handed)
 
 

@@ -26,6 +26,12 @@ class Polling:
         """Look in ``seconds`` at the latest."""
         self.next_at = min(self.next_at, time.monotonic() + seconds)
 
+    def postpone(self) -> None:
+        """Look a little later, if it was to be now; once, as by then it is no longer now."""
+        now = time.monotonic()
+        if self.next_at <= now:
+            self.next_at = now + _FIRST_WAIT
+
     def looked(self, *, found: bool, left_behind: bool) -> None:
         """Note what a look gave. An idle worker's waits double; what a notification missed is found by the
         first.

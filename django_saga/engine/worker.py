@@ -285,6 +285,9 @@ class Worker:
             line.polling.looked(found=bool(tasks), left_behind=len(tasks) == room)
             for task in tasks:
                 self._dispatch(task)
+            if tasks:
+                self._intake.found_in(line)
+                return
 
     def _leased(self, executor: str, queue_name: str, limit: int) -> list[Task]:
         fault_point("claim.before")

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-# PostgreSQL: serialization failure, deadlock, lock not available.
-_SQLSTATES = {"40001", "40P01", "55P03"}
+# PostgreSQL: serialization failure, deadlock, lock not available; and a prepared statement that is another
+# session's, as a pooler changed sessions: ``store.prepared`` does without from then on.
+_SQLSTATES = {"40001", "40P01", "55P03", "26000", "42P05"}
 # MariaDB and MySQL: lock wait timeout, deadlock, record has changed since last read (snapshot isolation).
 _MYSQL = {1205, 1213, 1020}
 # SQLite: the result codes of a lock that was not to be had in time.

@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     traceback: str = ""
 
 
-def append(using: str, entries: Sequence[Entry], now: datetime) -> None:
+def append(using: str, entries: Sequence[Entry], now: datetime, *, prepare: bool = False) -> None:
     """Append ``entries`` in their order; the caller holds the locks of their sagas."""
     rows = []
     for entry in entries:
@@ -66,7 +66,7 @@ def append(using: str, entries: Sequence[Entry], now: datetime) -> None:
                 entry.traceback,
             )
         )
-    sql.insert(using, SagaEvent, COLUMNS, rows)
+    sql.insert(using, SagaEvent, COLUMNS, rows, prepare=prepare)
 
 
 def fact(row: SagaEvent) -> Event:

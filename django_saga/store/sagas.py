@@ -181,7 +181,7 @@ def told(reason: str, culprit: str, error: str | None) -> str:
     return f"{at}: {error}" if error else at
 
 
-def write_steps(using: str, rows: Sequence[StepRow]) -> None:
+def write_steps(using: str, rows: Sequence[StepRow], *, prepare: bool = False) -> None:
     """Write steps, new ones and changed ones alike, in one statement. Payloads that are None stay as they
     were.
     """
@@ -192,6 +192,7 @@ def write_steps(using: str, rows: Sequence[StepRow]) -> None:
         [row.values() for row in rows],
         update=CHANGING,
         keep=KEPT,
+        prepare=prepare,
     )
 
 

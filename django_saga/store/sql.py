@@ -17,6 +17,8 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.dateparse import parse_datetime
 
+from django_saga.store.prepared import inserting
+
 Row = tuple[Any, ...]
 
 # Element types of array parameters, by Django's name of the field.
@@ -235,11 +237,13 @@ def insert(
     update: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
     ignore: bool = False,
+    prepare: bool = False,
 ) -> int:
     """Insert ``rows`` (values in the order of ``columns``, JSON as text) and give how many took effect.
 
     ``update``: columns a row that is already there takes over from the new one; of those in ``keep``, only
-    values that are not NULL. ``ignore``: leave a row that collides with any unique key out.
+    values that are not NULL. ``ignore``: leave a row that collides with any unique key out. ``prepare``: the
+    caller does this again and again, and runs it again if it fails as a conflict.
     """
     if not rows:
         return 0
@@ -250,7 +254,7 @@ def insert(
     head = f"{verb} INTO {table(model)} ({', '.join(names)})"
     if has_arrays(connection):
         sql = f"{head} SELECT * FROM unnest({_casts(model, columns)}) {clash}"
-        with connection.cursor() as cursor:
+        with inserting(connection) if prepare else connection.cursor() as cursor:
             cursor.execute(sql, [as_array(column) for column in zip(*rows, strict=True)])
             return int(cursor.rowcount)
     touched = 0

@@ -79,7 +79,7 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/engine/journal.py",
-                "    sagas.write_steps(using, rows)\n",
+                "    sagas.write_steps(using, rows, prepare=prepare)\n",
                 "    opened = [row for row in rows if row.created_at == now]\n"
                 "    sagas.write_steps(using, [row for row in rows if row.created_at != now])\n"
                 "    transaction.on_commit(lambda: sagas.write_steps(using, opened), using=using)\n",

@@ -1,0 +1,39 @@
+"""The lines a worker claims from take turns, so that none starves beside one that always has something."""
+
+from __future__ import annotations
+
+import time
+
+from django_saga.engine.intake import ALONE, Intake, Suspects
+
+SOON = 0.02  # seconds; longer than a line that found something, or was put off, waits for its next look
+
+
+def lines_due(intake: Intake, now: float) -> list[str]:
+    return [line.queue for line, _ in intake.due(now, {})]
+
+
+def test_a_line_that_had_steps_puts_the_others_off_once_and_goes_last():
+    intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, longest=30)
+    now = time.monotonic()
+    [(busy, _), (quiet, _)] = list(intake.due(now, {}))
+
+    busy.polling.looked(found=True, left_behind=False)
+    intake.found_in(busy)
+    put_off_until = quiet.polling.next_at
+    busy.polling.looked(found=True, left_behind=True)
+    intake.found_in(busy)
+
+    assert (busy.executor, lines_due(intake, now)) == (ALONE, ["busy"])  # of which it left some behind
+    assert quiet.polling.next_at == put_off_until < now + SOON
+    assert lines_due(intake, now + SOON)[0] == "quiet"
+
+
+def test_a_line_that_sleeps_is_not_woken_by_what_others_find():
+    intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, longest=30)
+    [(busy, _), (quiet, _)] = list(intake.due(time.monotonic(), {}))
+    quiet.polling.next_at = asleep_until = time.monotonic() + 10
+
+    intake.found_in(busy)
+
+    assert quiet.polling.next_at == asleep_until
