@@ -27,7 +27,7 @@ def inserting(connection: BaseDatabaseWrapper) -> Iterator[Any]:
     is worth running again, and this process prepares no more.
     """
     global _refused
-    if _refused or connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] or not _can_prepare(connection):
+    if _refused or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS") or not _can_prepare(connection):
         with connection.cursor() as cursor:
             yield cursor
         return

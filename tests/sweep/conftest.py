@@ -7,7 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -20,8 +20,8 @@ from tests.sweep.points import AFTER, Mode
 class ForkServer:
     """Runs jobs of ``tests.sweep.jobs``, each in a process of its own."""
 
-    def __init__(self, client: socket.socket) -> None:
-        self._lines = client.makefile("rw")
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = lines
 
     def run(self, job: str, **arguments: Any) -> dict[str, Any]:
         """Run ``job`` and give how its process ended. Only a killed process may end without a word."""
@@ -60,4 +60,5 @@ def fork(start_python: StartProcess, ledger: Ledger) -> Iterator[ForkServer]:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
             client.settimeout(120)
-            yield ForkServer(client)
+            with client.makefile("rw") as lines:
+                yield ForkServer(lines)
