@@ -27,7 +27,7 @@ def inserting(connection: BaseDatabaseWrapper) -> Iterator[Any]:
     is worth running again, and this process prepares no more.
     """
     global _refused
-    if _refused or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS") or not _can_prepare(connection):
+    if _refused or not _can_prepare(connection):
         with connection.cursor() as cursor:
             yield cursor
         return
@@ -48,8 +48,8 @@ def inserting(connection: BaseDatabaseWrapper) -> Iterator[Any]:
 
 
 def _can_prepare(connection: BaseDatabaseWrapper) -> bool:
-    """True for PostgreSQL with psycopg 3."""
-    if connection.vendor != "postgresql":
+    """True for PostgreSQL with psycopg 3 and sessions that last."""
+    if connection.vendor != "postgresql" or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         return False
     from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
