@@ -3,6 +3,9 @@
 A step may be undone when every step that waited for it, directly or not, is *cleared*: nothing of it is in
 flight and nothing of it is left to undo. A step without a compensation is cleared once those behind it are,
 so it keeps the order between its neighbours.
+
+A dead compensation clears its step where the policy is to ``CONTINUE``. ``SKIP_DEPENDENTS``: it does not, so
+what the step had waited for stays as it is. ``STOP``: while any is dead no other gets its turn.
 """
 
 from __future__ import annotations
@@ -13,18 +16,29 @@ from typing import NamedTuple
 
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.state import StepState
-from django_saga.core.states import LIVE_STEP, StepStatus
+from django_saga.core.states import LIVE_STEP, CompensationPolicy, StepStatus
 
 
 class Wave(NamedTuple):
-    """Compensations that may start now, and whether nothing is left to wait for."""
+    """Compensations that may start now, and whether there is nothing to wait for: none of them, nothing in
+    flight.
+    """
 
     scheduled: dict[str, StepState]
     finished: bool
 
 
-def wave(definition: SagaDefinition, steps: Mapping[str, StepState], now: datetime) -> Wave:
-    """Find the compensations whose turn has come. ``steps`` holds every step that was ever opened."""
+def wave(
+    definition: SagaDefinition, steps: Mapping[str, StepState], now: datetime, *, asked: str = ""
+) -> Wave:
+    """Find the compensations whose turn has come. ``steps`` holds every step that was ever opened, ``asked``
+    is one that a person asked for: it does not ``STOP`` for others.
+    """
+    policy = definition.compensation_policy
+    stopped = policy is CompensationPolicy.STOP and any(
+        step.status is StepStatus.UNDO_FAILED for step in steps.values()
+    )
+    live = False
     cleared: dict[str, bool] = {}
     scheduled: dict[str, StepState] = {}
     for name in reversed(definition.order):
@@ -33,14 +47,16 @@ def wave(definition: SagaDefinition, steps: Mapping[str, StepState], now: dateti
         if step is None:
             cleared[name] = free
         elif step.status in LIVE_STEP:
-            cleared[name] = False
+            live, cleared[name] = True, False
         elif needs_undo(step) and definition[name].undo is not None:
             cleared[name] = False
-            if free:
+            if free and (name == asked or not stopped):
                 scheduled[name] = step.begin_undo(now)
+        elif step.status is StepStatus.UNDO_FAILED and policy is CompensationPolicy.SKIP_DEPENDENTS:
+            cleared[name] = False
         else:
             cleared[name] = free
-    return Wave(scheduled, all(cleared.values()))
+    return Wave(scheduled, not (live or scheduled))
 
 
 def needs_undo(step: StepState) -> bool:

@@ -126,8 +126,8 @@ class SagaDefinition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of what sagas in flight depend on: steps, order, kinds. Retry and time limits may be tuned
-        freely.
+        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone. Retry and time limits
+        may be tuned freely.
         """
         graph = [
             [
@@ -139,5 +139,8 @@ class SagaDefinition:
             ]
             for step in self.steps
         ]
-        text = json.dumps([self.name, self.version, graph], separators=(",", ":"))
+        parts: list[object] = [self.name, self.version, graph]
+        if self.compensation_policy is not CompensationPolicy.CONTINUE:
+            parts.append(self.compensation_policy)
+        text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -224,7 +224,7 @@ def _undo_retried(
         raise IllegalTransition(f"step {event.step} is {found}: only a dead compensation can be retried")
     # It waits for its turn again: compensations behind it may be being retried too.
     owed = step._replace(status=StepStatus(step.outcome), attempt=0, crashes=0, reason="")
-    return _undo_on(definition, state, {step.name: owed}, now)
+    return _undo_on(definition, state, {step.name: owed}, now, asked=step.name)
 
 
 def _undo_on(
@@ -234,10 +234,11 @@ def _undo_on(
     now: datetime,
     reason: str = "",
     culprit: str = "",
+    asked: str = "",
 ) -> Decision:
     """Open the compensations whose turn has come; end the saga when none is left."""
     steps = {**state.steps, **changed}
-    due = wave(definition, steps, now)
+    due = wave(definition, steps, now, asked=asked)
     steps.update(due.scheduled)
     status = SagaStatus.COMPENSATING
     if due.finished:

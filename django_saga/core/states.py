@@ -61,11 +61,11 @@ class FailurePolicy(StrEnum):
 
 
 class CompensationPolicy(StrEnum):
-    """What becomes of the other compensations when one is dead."""
+    """What becomes of the other compensations when one is dead. The saga ends stuck in any case."""
 
-    CONTINUE = "continue"
-    STOP = "stop"
-    SKIP_DEPENDENTS = "skip_dependents"
+    CONTINUE = "continue"  # all others are run
+    STOP = "stop"  # those whose turn has come are run, no further ones until none is dead any more
+    SKIP_DEPENDENTS = "skip_dependents"  # those that would follow it wait for it; other branches are undone
 
 
 TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})

@@ -77,12 +77,12 @@ def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
             f"failure_policy = {_policy(definition.failure_policy)} is not available yet.",
             "Use FailurePolicy.FAIL_FAST.",
         )
-    if definition.compensation_policy is not CompensationPolicy.CONTINUE:
+    if not isinstance(definition.compensation_policy, CompensationPolicy):
         yield Problem(
             "compensation-policy",
             "",
-            f"compensation_policy = {_policy(definition.compensation_policy)} is not available yet.",
-            "Use CompensationPolicy.CONTINUE.",
+            f"compensation_policy = {definition.compensation_policy!r} is not a CompensationPolicy.",
+            f"Use CompensationPolicy.{', '.join(CompensationPolicy.__members__)}.",
         )
 
 
@@ -257,8 +257,4 @@ def _attribute(name: object) -> str:
 
 
 def _policy(value: object) -> str:
-    return (
-        f"{type(value).__name__}.{value.name}"
-        if isinstance(value, (FailurePolicy, CompensationPolicy))
-        else repr(value)
-    )
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, FailurePolicy) else repr(value)

@@ -12,7 +12,14 @@ from django_saga.conf import get_settings
 from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent, StepSucceeded, StepUnknown
-from django_saga.core.states import LIVE_SAGA, LIVE_STEP, OWNED_STEP, SagaStatus, StepStatus
+from django_saga.core.states import (
+    LIVE_SAGA,
+    LIVE_STEP,
+    OWNED_STEP,
+    CompensationPolicy,
+    SagaStatus,
+    StepStatus,
+)
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import IllegalTransition, UnknownSaga
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
@@ -137,10 +144,19 @@ def _ends_as_its_steps_do(saga: _Saga) -> Iterator[str]:
             left = status in (StepStatus.SUCCEEDED, StepStatus.UNKNOWN) or (
                 status is StepStatus.FAILED and saga.steps[name].partial
             )
-            if left and saga.definition[name].undo is not None:
+            if left and saga.definition[name].undo is not None and not _held_back(saga, name, dead):
                 yield f"{saga.status}, but step {name} is {status} and was not undone"
     if not saga.status.is_live and saga.row.finished_at is None:
         yield "it has ended, but not at any time"
+
+
+def _held_back(saga: _Saga, step: str, dead: Sequence[str]) -> bool:
+    """True when the saga's policy leaves ``step`` as it is while the compensations of ``dead`` are dead."""
+    policy = saga.definition.compensation_policy
+    if policy is CompensationPolicy.STOP:
+        return bool(dead)
+    behind = any(step in saga.definition.ancestors[name] for name in dead)
+    return behind and policy is CompensationPolicy.SKIP_DEPENDENTS
 
 
 def _is_never_lost(saga: _Saga) -> Iterator[str]:

@@ -21,7 +21,7 @@ from django_saga.core.events import (
     UndoRetried,
 )
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import SagaStatus, StepStatus
+from django_saga.core.states import CompensationPolicy, SagaStatus, StepStatus
 
 FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 TURNED = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED, SagaStatus.STUCK)
@@ -181,14 +181,24 @@ class Laws:
             name for name, mark in ledger.items() if mark.effect and not mark.undo and name in self.undoable
         }
         busy = opened | owed
+        dead = {name for name, mark in ledger.items() if mark.undo == "dead"}
+        asked = event.step if isinstance(event, UndoRetried) else ""
         for name in owed:
             waits = not busy.isdisjoint(self.behind[name])
-            assert name in opened or waits, f"the turn of {name} has come, but it is not being undone"
-            if name in opened and not before.steps[name].undoing:
+            held = self._held_back(name, dead, asked)
+            assert name in opened or waits or held, f"the turn of {name} has come, but it is not being undone"
+            if after.steps[name].undoing and not before.steps[name].undoing:
                 assert not waits, f"{name} is undone before {sorted(busy & self.behind[name])}"
-        dead = any(mark.undo == "dead" for mark in ledger.values())
+                assert not held, f"{name} is undone though {sorted(dead)} hold it back"
         end = SagaStatus.STUCK if dead else SagaStatus.COMPENSATED
-        assert after.status is (SagaStatus.COMPENSATING if busy else end)
+        assert after.status is (SagaStatus.COMPENSATING if opened else end)
+
+    def _held_back(self, name: str, dead: set[str], asked: str) -> bool:
+        """True when the policy leaves ``name`` as it is while ``dead`` are; but for what a person asked for."""
+        policy = self.definition.compensation_policy
+        if policy is CompensationPolicy.STOP:
+            return bool(dead) and name != asked
+        return policy is CompensationPolicy.SKIP_DEPENDENTS and not dead.isdisjoint(self.behind[name])
 
 
 # What each status of a step says about what the ledger knows.

@@ -16,7 +16,7 @@ from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefi
 from django_saga.core.events import Cause, Event, StepEvent, StepFailed, StepSucceeded, StepUnknown
 from django_saga.core.retry import Retry
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import StepStatus
+from django_saga.core.states import CompensationPolicy, StepStatus
 from tests.core.machine_laws import FORWARD, Laws
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
@@ -35,6 +35,7 @@ def define(
     undo_attempts: int = 1,
     delay: float = 0,
     deadline: float | None = None,
+    policy: CompensationPolicy = CompensationPolicy.CONTINUE,
 ) -> SagaDefinition:
     """Make a definition from a graph such as "a b<a c<a d<bc": b and c wait for a, d for both.
 
@@ -57,7 +58,7 @@ def define(
                 no_compensation=name in bare,
             )
         )
-    return SagaDefinition(name="played", steps=tuple(steps))
+    return SagaDefinition(name="played", steps=tuple(steps), compensation_policy=policy)
 
 
 def _steady(attempts: int, delay: float) -> Retry:

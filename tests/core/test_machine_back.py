@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_saga.core import events, machine
-from django_saga.core.states import Outcome, SagaStatus, StepStatus
+from django_saga.core.states import CompensationPolicy, Outcome, SagaStatus, StepStatus
 from django_saga.exceptions import IllegalTransition
 from tests.core.machine_play import EPOCH, Effect, Player, define
 
@@ -263,9 +263,9 @@ def test_a_saga_cancelled_before_it_is_due_is_compensated_at_once():
 # --- dead compensations ---------------------------------------------------------------------------
 
 
-def stuck(graph: str, dead: str) -> Player:
+def stuck(graph: str, dead: str, policy: CompensationPolicy = CompensationPolicy.CONTINUE) -> Player:
     """Play a saga whose steps succeed up to the last one; then the compensations of ``dead`` die."""
-    player = Player(define(graph + " z<" + graph.split()[-1][0]))
+    player = Player(define(graph + " z<" + graph.split()[-1][0], policy=policy))
     while "z" not in player.due():
         player.end(player.due()[0])
     player.end("z", "permanent")
@@ -339,6 +339,49 @@ def test_a_dead_compensation_may_be_retried_while_others_still_run():
     player.end("a")
 
     assert (player.state.status, player.statuses()) == ("compensating", {"a": "undone", "b": "scheduled"})
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"),
+    [
+        (CompensationPolicy.CONTINUE, {"a": "undone", "b": "undo_failed", "c": "undone", "d": "undone"}),
+        (CompensationPolicy.STOP, {"a": "succeeded", "b": "undo_failed", "c": "succeeded", "d": "undone"}),
+        (
+            CompensationPolicy.SKIP_DEPENDENTS,
+            {"a": "succeeded", "b": "undo_failed", "c": "undone", "d": "undone"},
+        ),
+    ],
+)
+def test_what_else_is_undone_beside_a_dead_compensation_is_the_policys_to_say(policy, left):
+    player = stuck("a b<a c<a d<c", dead="b", policy=policy)
+
+    assert player.statuses() == {**left, "z": "failed"}
+    assert player.state.status is SagaStatus.STUCK
+
+    player.retry_undo("b")
+    drain(player)
+
+    assert player.statuses() == {**dict.fromkeys("abcd", "undone"), "z": "failed"}
+    assert player.undone()[-1] == "a" or policy is CompensationPolicy.CONTINUE
+    assert player.state.status is SagaStatus.COMPENSATED
+
+
+def test_a_retried_compensation_does_not_stop_for_another_dead_one():
+    player = Player(define("a b c", policy=CompensationPolicy.STOP))
+    player.end("a")
+    player.end("b")
+    player.end("c", "permanent")
+    player.claim("a")
+    player.claim("b")
+    player.end("a", "permanent")
+    player.end("b", "permanent")
+    assert player.statuses() == {"a": "undo_failed", "b": "undo_failed", "c": "failed"}
+
+    player.retry_undo("a")
+
+    assert player.statuses() == {"a": "undo_scheduled", "b": "undo_failed", "c": "failed"}
+    player.end("a")
+    assert player.state.status is SagaStatus.STUCK
 
 
 @pytest.mark.parametrize("name", ["b", "z", "nobody"])

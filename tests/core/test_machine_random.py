@@ -27,7 +27,7 @@ from django_saga.core.compensation import wave
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.retry import Retry
 from django_saga.core.state import StepState
-from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
+from django_saga.core.states import LIVE_STEP, CompensationPolicy, SagaStatus, StepStatus
 from django_saga.exceptions import IllegalTransition
 from tests.core.machine_laws import FORWARD
 from tests.core.machine_play import ENDINGS, EPOCH, Claim, Late, Player, ending
@@ -78,7 +78,8 @@ def definitions(draw: st.DrawFn) -> SagaDefinition:
                 no_compensation=not compensated,
             )
         )
-    return SagaDefinition(name="random", steps=tuple(steps))
+    policy = draw(st.sampled_from(CompensationPolicy))
+    return SagaDefinition(name="random", steps=tuple(steps), compensation_policy=policy)
 
 
 @seed(SEED)

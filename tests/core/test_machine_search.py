@@ -27,7 +27,7 @@ from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import CancelRequested, DeadlinePassed, Event, SagaStarted, UndoRetried
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import StepStatus
+from django_saga.core.states import CompensationPolicy, StepStatus
 from tests.core.machine_laws import FORWARD, Laws, Ledger, Mark
 from tests.core.machine_play import EPOCH, define, ending, read, shapes, stored
 
@@ -49,6 +49,7 @@ class Bounds(NamedTuple):
     attempts: int = 1
     undo_attempts: int = 1
     operator: int = 0
+    policy: CompensationPolicy = CompensationPolicy.CONTINUE
 
 
 class Walked(NamedTuple):
@@ -61,7 +62,27 @@ class Walked(NamedTuple):
     longest: int
 
 
+DEAD = Bounds((3,), BARE, ("succeeded", "permanent", "timed out"), ("succeeded", "permanent"), operator=2)
 WALKS = {
+    "three steps, dead compensations that stop the others, an operator's two retries": (
+        DEAD._replace(policy=CompensationPolicy.STOP),
+        Walked(definitions=40, states=11280, events=24692, histories=3574608, longest=11),
+    ),
+    "three steps, dead compensations that hold back those that follow, an operator's two retries": (
+        DEAD._replace(policy=CompensationPolicy.SKIP_DEPENDENTS),
+        Walked(definitions=40, states=10224, events=23268, histories=4898343, longest=11),
+    ),
+    "four steps, a dead compensation holds back those that follow": (
+        Bounds(
+            (4,),
+            PLAIN,
+            ("succeeded", "permanent"),
+            ("succeeded", "permanent"),
+            operator=1,
+            policy=CompensationPolicy.SKIP_DEPENDENTS,
+        ),
+        Walked(definitions=31, states=12292, events=30805, histories=15039844, longest=11),
+    ),
     "one or two steps, all kinds, all ways to end, two tries each, an operator's retry": (
         Bounds((1, 2), KINDS, DO, UNDO, attempts=2, undo_attempts=2, operator=1),
         Walked(definitions=30, states=7656, events=50252, histories=3184742852814, longest=17),
@@ -101,7 +122,13 @@ def walk(bounds: Bounds) -> Walked:
     definitions = states = events = histories = longest = 0
     for size in bounds.sizes:
         for graph, kinds in shapes(size, bounds.kinds):
-            definition = define(graph, **kinds, attempts=bounds.attempts, undo_attempts=bounds.undo_attempts)
+            definition = define(
+                graph,
+                **kinds,
+                attempts=bounds.attempts,
+                undo_attempts=bounds.undo_attempts,
+                policy=bounds.policy,
+            )
             found = Walk(definition, bounds)
             ways, length = found.run()
             assert length <= _most_events(size, bounds)

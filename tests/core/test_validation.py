@@ -100,12 +100,12 @@ ASYNC_HINT = "Write def instead of async def, or remove atomic=True."
             ),
         ),
         (
-            saga(compensation_policy=CompensationPolicy.STOP),
+            saga(compensation_policy="stop"),
             Problem(
                 "compensation-policy",
                 "",
-                "compensation_policy = CompensationPolicy.STOP is not available yet.",
-                "Use CompensationPolicy.CONTINUE.",
+                "compensation_policy = 'stop' is not a CompensationPolicy.",
+                "Use CompensationPolicy.CONTINUE, STOP, SKIP_DEPENDENTS.",
             ),
         ),
         *(

@@ -84,7 +84,8 @@ def test_a_late_failure_changes_nothing_either(worker, relief, ledger):
 
 @pytest.mark.fault("F16")
 def test_steps_in_line_in_a_frozen_worker_are_not_begun_when_it_comes_back(worker, relief, ledger):
-    WorkerCall.bulk_start([{}] * 60)  # at their pace the worker takes steps on ahead of need
+    # At the pace of these the worker takes steps on ahead of need; so many that it has time to find out.
+    WorkerCall.bulk_start([{}] * 400)
     blocked = WorkerCall.bulk_start([{"call": "wait bank |"}] * 10)
     keys = [f"{saga.id}:call:do" for saga in blocked]
     zombie = worker("--concurrency", "1")
