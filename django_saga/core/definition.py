@@ -126,8 +126,8 @@ class SagaDefinition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone. Retry and time limits
-        may be tuned freely.
+        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone when. Retry and time
+        limits may be tuned freely.
         """
         graph = [
             [

@@ -194,7 +194,7 @@ class Laws:
         assert after.status is (SagaStatus.COMPENSATING if opened else end)
 
     def _held_back(self, name: str, dead: set[str], asked: str) -> bool:
-        """True when the policy leaves ``name`` as it is while ``dead`` are; but for what a person asked for."""
+        """True when the policy leaves ``name`` as it is while ``dead`` are, and nobody asked for it."""
         policy = self.definition.compensation_policy
         if policy is CompensationPolicy.STOP:
             return bool(dead) and name != asked

@@ -41,6 +41,7 @@ def graph(**after):
         graph(a="", b="a", c="b"),
         graph(d="bc", c="a", b="a", a=""),
         graph(a="", b="", c="ab"),
+        *(saga(compensation_policy=policy) for policy in CompensationPolicy),
         saga(*(step(f"s{n}", after=(f"s{n - 1}",) if n else ()) for n in range(200))),
     ],
 )

@@ -48,7 +48,8 @@ def test_an_atomic_step_that_outlasts_its_lease_is_run_once(worker, relief, ledg
 
 
 def test_steps_in_line_behind_a_long_one_keep_their_leases_too(worker, relief, ledger):
-    WorkerCall.bulk_start([{}] * 60)  # at their pace the worker takes steps on ahead of need
+    # At the pace of these the worker takes steps on ahead of need; so many that it has time to find out.
+    WorkerCall.bulk_start([{}] * 400)
     waiting = WorkerCall.bulk_start([{"call": "wait bank"}] * 10)
     worker("--concurrency", "1")
     first = [f"{saga.id}:call:do" for saga in waiting]

@@ -138,19 +138,20 @@ def test_sigquit_ends_everything_at_once_and_leaves_the_rest_to_the_lease(chargi
 
 @pytest.mark.fault("F26")
 def test_steps_that_were_claimed_but_not_begun_are_given_back_untouched(worker, ledger):
-    # Quick ones first: at their pace the worker takes steps on ahead of need.
-    WorkerCall.bulk_start([{}] * 60)
+    # At the pace of these the worker takes steps on ahead of need; so many that it has time to find out.
+    WorkerCall.bulk_start([{}] * 400)
     slow = WorkerCall.bulk_start([{"call": "wait bank"}] * 20)
     process = worker("--concurrency", "1")
     mine = SagaStep.objects.filter(saga_id__in=[saga.id for saga in slow])
-    wait_until(lambda: mine.filter(status="running").count() > 1)
+    keys = {f"{saga.id}:call:do" for saga in slow}
+    wait_until(lambda: mine.filter(status="running").count() > 1 and keys & ledger.calls().keys())
 
     process.terminate()
     process.wait_for_line("drains")
     ledger.open("bank")
 
     assert process.wait() == 0
-    assert len(ledger.steps()) == 61
+    assert len(ledger.steps()) == 401
     found = Counter(mine.values_list("status", "attempt", "crashes"))
     assert found == {("succeeded", 1, 0): 1, ("scheduled", 0, 0): 19}
     tokens = set(mine.filter(status="scheduled").values_list("token", flat=True))
