@@ -56,6 +56,7 @@ class SagaDefinition:
     steps: tuple[StepDefinition, ...] = ()
     deadline: timedelta | None = None
     failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST
+    grace: timedelta | None = None  # with FAIL_FAST_WITH_GRACE
     compensation_policy: CompensationPolicy = CompensationPolicy.CONTINUE
     description: str = field(default="", compare=False)
 
@@ -140,6 +141,8 @@ class SagaDefinition:
             for step in self.steps
         ]
         parts: list[object] = [self.name, self.version, graph]
+        if self.failure_policy is not FailurePolicy.FAIL_FAST:
+            parts.append(self.failure_policy)
         if self.compensation_policy is not CompensationPolicy.CONTINUE:
             parts.append(self.compensation_policy)
         text = json.dumps(parts, separators=(",", ":"))

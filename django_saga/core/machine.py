@@ -7,45 +7,49 @@ it is an ``IllegalTransition``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from django_saga.core import events
+from django_saga.core import events, tries
 from django_saga.core.compensation import wave
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Cause, Event, StepEvent
-from django_saga.core.retry import Retry
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import Outcome, SagaStatus, StepStatus
+from django_saga.core.states import FailurePolicy, SagaStatus, StepStatus
 from django_saga.exceptions import IllegalTransition
-
-CRASH_LOOP = "crash loop"
-SPENT = "attempts spent"
-STEP_DEADLINE = "step deadline passed"
 
 
 class Decision(NamedTuple):
-    """What an event changes: the saga's status, and the steps that got a new state (opened ones included)."""
+    """What an event changes: the saga's status, and the steps that got a new state (opened ones included).
+
+    What is empty or None stays as it was.
+    """
 
     status: SagaStatus
     steps: Mapping[str, StepState]
     reason: str = ""
     culprit: str = ""
+    deadline_at: datetime | None = None
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
     """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``."""
     due = event.starts_at or now
-    steps = {name: _opened(definition, name, due) for name in definition.roots}
+    steps = {name: tries.opened(definition, name, due) for name in definition.roots}
     status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
     return SagaState(status, steps, deadline_at=event.deadline_at)
 
 
-def reads(definition: SagaDefinition, status: SagaStatus, event: Event) -> frozenset[str] | None:
+def reads(
+    definition: SagaDefinition, status: SagaStatus, event: Event, *, failing: bool = False
+) -> frozenset[str] | None:
     """Name the steps beside its own whose state ``decide`` needs for ``event``; None: all that were opened.
 
-    In a saga that is compensating, steps whose compensation is open or dead are needed beside those named.
+    ``failing``: whether a step failed for good already. In a saga that is compensating, steps whose
+    compensation is open or dead are needed beside those named.
     """
+    if failing:
+        return None
     if status in _FORWARD and type(event) is events.StepSucceeded:
         return definition.consulted[event.step]
     if isinstance(event, StepEvent) and definition.is_chain:
@@ -78,6 +82,7 @@ def apply(state: SagaState, decision: Decision) -> SagaState:
         steps={**state.steps, **decision.steps},
         reason=decision.reason or state.reason,
         culprit=decision.culprit or state.culprit,
+        deadline_at=decision.deadline_at or state.deadline_at,
     )
 
 
@@ -97,7 +102,7 @@ def fold(definition: SagaDefinition, history: Iterable[tuple[Event, datetime]]) 
 
 
 def _step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
-    changed = {event.step: _closed(state.steps[event.step], StepStatus.SUCCEEDED, event)}
+    changed = {event.step: tries.closed(state.steps[event.step], StepStatus.SUCCEEDED, event)}
 
     def succeeded(name: str) -> bool:
         return name == event.step or (
@@ -107,7 +112,9 @@ def _step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, n
     waiting = definition.dependents[event.step]
     for name in waiting:
         if all(succeeded(before) for before in definition[name].after):
-            changed[name] = _opened(definition, name, now)
+            changed[name] = tries.opened(definition, name, now)
+    if state.failing:
+        return _go_on(definition, state, changed, now)
     complete = not waiting and all(succeeded(name) for name in definition.sinks)
     return Decision(SagaStatus.COMPLETED if complete else SagaStatus.RUNNING, changed)
 
@@ -116,23 +123,52 @@ def _step_failed(
     definition: SagaDefinition, state: SagaState, event: events.StepFailed, now: datetime
 ) -> Decision:
     step = state.steps[event.step]
-    again, why = _next_try(step, event, definition[event.step].retry, now)
+    again, why = tries.next_try(step, event, definition[event.step].retry, now)
     if again is not None:
         return Decision(SagaStatus.RUNNING, {step.name: again})
-    return _turn_back(definition, state, event, now, _given_up(step, event, why), "failed", step.name)
+    return _dead_step(definition, state, event, now, tries.given_up(step, event, why), "failed")
 
 
 def _step_unknown(
     definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
 ) -> Decision:
     spec = definition[event.step]
-    step = _doubted(state.steps[event.step], event, atomic=spec.atomic)
-    again, why = _next_try(step, event, spec.retry, now)
+    step = tries.doubted(state.steps[event.step], event, atomic=spec.atomic)
+    again, why = tries.next_try(step, event, spec.retry, now)
     if again is not None:
         return Decision(SagaStatus.RUNNING, {step.name: again})
     # The step's own reason makes room for its compensation's, so the saga keeps this one.
-    reason = CRASH_LOOP if why == CRASH_LOOP else "failed"
-    return _turn_back(definition, state, event, now, _given_up(step, event, why), reason, step.name)
+    reason = tries.CRASH_LOOP if why == tries.CRASH_LOOP else "failed"
+    return _dead_step(definition, state, event, now, tries.given_up(step, event, why), reason)
+
+
+def _dead_step(
+    definition: SagaDefinition, state: SagaState, event: Event, now: datetime, dead: StepState, reason: str
+) -> Decision:
+    """Do as the failure policy says about the other branches."""
+    if definition.failure_policy is FailurePolicy.FAIL_FAST:
+        return _turn_back(definition, state, event, now, dead, reason, dead.name)
+    if state.failing:
+        return _go_on(definition, state, {dead.name: dead}, now)
+    grace = now + definition.grace if definition.grace is not None else None
+    until = min((at for at in (grace, state.deadline_at) if at is not None), default=None)
+    return _go_on(definition, state, {dead.name: dead}, now, reason, dead.name, until)
+
+
+def _go_on(
+    definition: SagaDefinition,
+    state: SagaState,
+    changed: dict[str, StepState],
+    now: datetime,
+    reason: str = "",
+    culprit: str = "",
+    until: datetime | None = None,
+) -> Decision:
+    """Let what is open of a failing saga go on, ``until`` its deadline; with nothing open it turns back."""
+    steps = {**state.steps, **changed}
+    if any(step.is_open for step in steps.values()):
+        return Decision(SagaStatus.RUNNING, changed, reason, culprit, until)
+    return _undo_on(definition, state, changed, now, reason, culprit)
 
 
 def _out_of_time(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
@@ -153,10 +189,12 @@ def _turn_back(
     culprit: str,
 ) -> Decision:
     """Go from forward to compensating: what waits is given up, what is in flight is left to its owner."""
+    if state.failing:
+        reason = culprit = ""  # it had a reason already
     changed = {ended.name: ended} if ended else {}
     for name, step in state.steps.items():
         if name not in changed and step.is_open and name not in event.in_flight:
-            changed[name] = _abandoned(step)
+            changed[name] = tries.abandoned(step)
     return _undo_on(definition, state, changed, now, reason, culprit)
 
 
@@ -166,7 +204,9 @@ def _turn_back(
 def _late_success(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
     """A step in flight when the saga turned back succeeded after all, or a compensation did."""
     status = StepStatus.UNDONE if event.undo else StepStatus.SUCCEEDED
-    return _undo_on(definition, state, {event.step: _closed(state.steps[event.step], status, event)}, now)
+    return _undo_on(
+        definition, state, {event.step: tries.closed(state.steps[event.step], status, event)}, now
+    )
 
 
 def _failed_while_undoing(
@@ -174,7 +214,7 @@ def _failed_while_undoing(
 ) -> Decision:
     step = state.steps[event.step]
     if not event.undo:
-        return _undo_on(definition, state, {step.name: _given_up(step, event, "")}, now)
+        return _undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
     return _undo_failed(definition, state, step, event, now)
 
 
@@ -182,8 +222,8 @@ def _unknown_while_undoing(
     definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
 ) -> Decision:
     if not event.undo:
-        step = _doubted(state.steps[event.step], event, atomic=definition[event.step].atomic)
-        return _undo_on(definition, state, {step.name: _given_up(step, event, "")}, now)
+        step = tries.doubted(state.steps[event.step], event, atomic=definition[event.step].atomic)
+        return _undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
     # A compensation that may have worked is tried again with the same key: it has to be idempotent anyway.
     step = state.steps[event.step]._replace(
         crashes=state.steps[event.step].crashes + (event.cause is Cause.WORKER_LOST),
@@ -200,7 +240,7 @@ def _undo_failed(
 ) -> Decision:
     undo = definition[step.name].undo
     assert undo is not None  # only a step with a compensation is ever opened for undo
-    again, why = _next_try(step, event, undo.retry, now)
+    again, why = tries.next_try(step, event, undo.retry, now)
     dead = step._replace(
         status=StepStatus.UNDO_FAILED, attempt=event.attempt, due_at=None, deadline_at=None, reason=why
     )
@@ -212,7 +252,7 @@ def _not_started(definition: SagaDefinition, state: SagaState, event: StepEvent,
         raise IllegalTransition(f"step {event.step} is undo_scheduled: a compensation is always wanted")
     # The claim counted an attempt on the step's row that never was.
     step = state.steps[event.step]._replace(attempt=event.attempt - 1)
-    return _undo_on(definition, state, {step.name: _abandoned(step)}, now)
+    return _undo_on(definition, state, {step.name: tries.abandoned(step)}, now)
 
 
 def _undo_retried(
@@ -245,89 +285,6 @@ def _undo_on(
         dead = any(step.status is StepStatus.UNDO_FAILED for step in steps.values())
         status = SagaStatus.STUCK if dead else SagaStatus.COMPENSATED
     return Decision(status, {**changed, **due.scheduled}, reason, culprit)
-
-
-# --- steps ----------------------------------------------------------------------------------------
-
-
-def _opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
-    limit = definition[name].deadline
-    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=due + limit if limit else None)
-
-
-def _closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
-    outcome = step.outcome if event.undo else Outcome.SUCCEEDED
-    return step._replace(
-        status=status,
-        attempt=event.attempt,
-        outcome=outcome,
-        due_at=None,
-        deadline_at=None,
-        reason="",
-    )
-
-
-def _doubted(step: StepState, event: events.StepUnknown, *, atomic: bool) -> StepState:
-    """Note that an attempt may have had its effect, which an atomic one that was not recorded cannot have."""
-    return step._replace(
-        crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
-        outcome=step.outcome if atomic else Outcome.UNKNOWN,
-    )
-
-
-def _next_try(
-    step: StepState, event: events.StepFailed | events.StepUnknown, policy: Retry, now: datetime
-) -> tuple[StepState | None, str]:
-    """Give the step scheduled for its next attempt, or None and the reason there is none."""
-    attempt, wait = event.attempt, timedelta(0)
-    if isinstance(event, events.StepUnknown) and event.cause is Cause.RELEASED:
-        attempt -= 1
-    elif isinstance(event, events.StepUnknown) and event.cause is Cause.WORKER_LOST:
-        # A lost worker says nothing about the step, so it costs no attempt; but a step that takes its worker
-        # with it each time must end. The first takeover is at once, later ones back off to spare bystanders.
-        if step.crashes > event.crash_limit:
-            return None, CRASH_LOOP
-        if step.crashes > 1:
-            wait = policy.backoff(step.crashes - 1, chance=event.chance)
-    else:
-        # Partial work that was handed over is to be undone, not done again.
-        if event.permanent or (isinstance(event, events.StepFailed) and event.partial):
-            return None, "permanent failure"
-        backoff = policy.wait_after(event.attempt - step.crashes, chance=event.chance)
-        if backoff is None:
-            return None, SPENT
-        wait = backoff
-        if isinstance(event, events.StepFailed) and event.retry_after is not None:
-            wait = event.retry_after
-    due = now + wait
-    if step.deadline_at is not None and due >= step.deadline_at:
-        return None, STEP_DEADLINE
-    return step._replace(attempt=attempt, due_at=due), ""
-
-
-def _given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why: str) -> StepState:
-    """Close a forward step that will not be tried again: one that was ever in doubt stays in doubt."""
-    partial = isinstance(event, events.StepFailed) and event.partial
-    doubtful = step.outcome is Outcome.UNKNOWN
-    return step._replace(
-        status=StepStatus.UNKNOWN if doubtful else StepStatus.FAILED,
-        outcome=Outcome.UNKNOWN if doubtful else Outcome.FAILED,
-        attempt=event.attempt,
-        partial=partial,
-        due_at=None,
-        deadline_at=None,
-        reason=why,
-    )
-
-
-def _abandoned(step: StepState) -> StepState:
-    """Close an open forward step that no worker owns: never begun, or waiting for its next attempt."""
-    if step.outcome is Outcome.UNKNOWN:
-        status = StepStatus.UNKNOWN
-    else:
-        status = StepStatus.FAILED if step.attempt else StepStatus.SKIPPED
-    outcome = Outcome.FAILED if status is StepStatus.FAILED else step.outcome
-    return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None)
 
 
 # --- the table ------------------------------------------------------------------------------------

@@ -63,3 +63,8 @@ class SagaState(NamedTuple):
     reason: str = ""
     culprit: str = ""
     deadline_at: datetime | None = None
+
+    @property
+    def failing(self) -> bool:
+        """True once a step failed for good and other branches go on all the same."""
+        return bool(self.reason) and self.status is SagaStatus.RUNNING

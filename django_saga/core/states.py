@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -53,11 +55,27 @@ class Outcome(StrEnum):
 
 
 class FailurePolicy(StrEnum):
-    """What becomes of steps in flight in other branches when one fails."""
+    """What becomes of the other branches when a step failed for good.
 
-    FAIL_FAST = "fail_fast"
-    WAIT_ALL = "wait_all"
-    FAIL_FAST_WITH_GRACE = "fail_fast_with_grace"
+    ``FAIL_FAST_WITH_GRACE`` has a length of time: ``FailurePolicy.FAIL_FAST_WITH_GRACE(30)``.
+    """
+
+    FAIL_FAST = "fail_fast"  # the saga turns back at once; what is in flight is undone when it has ended
+    WAIT_ALL = "wait_all"  # the others go on to their ends first, steps not yet begun included
+    FAIL_FAST_WITH_GRACE = "fail_fast_with_grace"  # the others may go on for some time
+
+    def __call__(self, period: float | timedelta) -> Grace:
+        """Give the policy with its time, in seconds or a ``timedelta``."""
+        if self is not FailurePolicy.FAIL_FAST_WITH_GRACE:
+            raise TypeError(f"FailurePolicy.{self.name} takes no time")
+        return Grace(period if isinstance(period, timedelta) else timedelta(seconds=period))
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """How long other branches may go on after a failure."""
+
+    period: timedelta
 
 
 class CompensationPolicy(StrEnum):

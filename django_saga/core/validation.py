@@ -70,12 +70,20 @@ def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
             "Split it into several sagas, or raise the setting.",
         )
     yield from _positive("deadline", definition.deadline, "")
-    if definition.failure_policy is not FailurePolicy.FAIL_FAST:
+    yield from _positive("grace", definition.grace, "")
+    if not isinstance(definition.failure_policy, FailurePolicy):
         yield Problem(
             "failure-policy",
             "",
-            f"failure_policy = {_policy(definition.failure_policy)} is not available yet.",
-            "Use FailurePolicy.FAIL_FAST.",
+            f"failure_policy = {definition.failure_policy!r} is not a FailurePolicy.",
+            "Use FailurePolicy.FAIL_FAST, WAIT_ALL or FAIL_FAST_WITH_GRACE(seconds).",
+        )
+    elif definition.failure_policy is FailurePolicy.FAIL_FAST_WITH_GRACE and definition.grace is None:
+        yield Problem(
+            "failure-policy",
+            "",
+            "failure_policy = FailurePolicy.FAIL_FAST_WITH_GRACE does not say how long.",
+            "Give it seconds or a timedelta: FailurePolicy.FAIL_FAST_WITH_GRACE(30).",
         )
     if not isinstance(definition.compensation_policy, CompensationPolicy):
         yield Problem(
@@ -254,7 +262,3 @@ def _matches(pattern: str, name: object, limit: int = MAX_NAME_LENGTH) -> bool:
 
 def _attribute(name: object) -> str:
     return name if isinstance(name, str) and name.isidentifier() else "..."
-
-
-def _policy(value: object) -> str:
-    return f"{type(value).__name__}.{value.name}" if isinstance(value, FailurePolicy) else repr(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
+from django_saga.core.states import FailurePolicy, Grace
 from django_saga.core.validation import Problem
 from django_saga.dsl.step import Attempted, Compensation, Step, StepFunction
 
@@ -64,12 +65,14 @@ class Assembly:
         for _, step in self.steps:
             steps.append(self._step(step, before if before != step.name else "", saga.queue))
             before = step.name
+        grace = saga.failure_policy if isinstance(saga.failure_policy, Grace) else None
         return SagaDefinition(
             name=name,
             version=saga.version,
             steps=tuple(steps),
             deadline=self._duration("deadline", saga.deadline, ""),
-            failure_policy=saga.failure_policy,
+            failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE if grace else saga.failure_policy,
+            grace=grace.period if grace else None,
             compensation_policy=saga.compensation_policy,
             description=inspect.cleandoc(saga.__dict__.get("__doc__") or ""),
         )

@@ -11,7 +11,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga import ports
-from django_saga.core.states import CompensationPolicy, FailurePolicy
+from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
 from django_saga.dsl.assembly import BODY, Body, assemble
 from django_saga.dsl.handle import Handle
 from django_saga.dsl.program import Program
@@ -49,7 +49,7 @@ class Saga(metaclass=SagaType):
     output: ClassVar[Any] = None
     queue: ClassVar[str] = "default"  # of steps that name none
     deadline: ClassVar[float | timedelta | None] = None  # of the whole saga: when passed, it turns back
-    failure_policy: ClassVar[FailurePolicy] = FailurePolicy.FAIL_FAST
+    failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE
     abstract: ClassVar[bool] = False
     program: ClassVar[Program]  # abstract classes have none

@@ -129,7 +129,8 @@ class _Work:
     def needs(self, event: Event) -> None:
         """Note which steps beside those of the batch the machine will ask for; None stands for all."""
         if self.names is not None:
-            more = machine.reads(self.definition, self.saga.status, event)
+            failing = self.saga.status is SagaStatus.RUNNING and bool(self.saga.reason)
+            more = machine.reads(self.definition, self.saga.status, event, failing=failing)
             self.names = None if more is None else self.names | more
 
     @property
@@ -147,7 +148,8 @@ class _Work:
 
     def ready(self) -> None:
         steps = {name: row.state() for name, row in self.rows.items()}
-        self.state = SagaState(self.saga.status, steps, self.saga.reason, self.saga.culprit)
+        saga = self.saga
+        self.state = SagaState(saga.status, steps, saga.reason, saga.culprit, saga.deadline_at)
 
     def observed(self, event: Event) -> Event:
         """Tell the machine which steps are in flight, unless the event is one that cannot turn the saga."""
@@ -246,6 +248,8 @@ def _write(
                 recorded.waiting = True
                 recorded.left_in.add(row.queue)
         before, after = work.saga, work.state
+        if after.deadline_at is not None and after.deadline_at != before.deadline_at:
+            sagas.write_deadline(using, before.id, after.deadline_at)
         if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
             statuses[before.id] = (after.status, after.reason, after.culprit)
             if not after.status.is_live:

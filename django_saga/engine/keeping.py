@@ -33,6 +33,8 @@ class _Kept:
 _kept: set[_Kept] = set()
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
+_LONGEST_PAUSE = 1.0  # seconds
+_short = threading.Event()  # a lease was begun that may be too short for the pause under way
 
 
 @contextmanager
@@ -50,16 +52,23 @@ def _begin(kept: _Kept) -> None:
     global _thread
     with _lock:
         _kept.add(kept)
+        if _pause_for(kept.lease) < _LONGEST_PAUSE:
+            _short.set()
         # A forked child has the variable, but not the thread.
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_keep, name="saga-leases", daemon=True)
             _thread.start()
 
 
+def _pause_for(lease: timedelta) -> float:
+    """Give how long to pause between looks at such a lease, in seconds."""
+    return min(_LONGEST_PAUSE, lease.total_seconds() / 6)
+
+
 def _keep() -> None:
     while True:
-        shortest = min((kept.lease for kept in list(_kept)), default=timedelta(seconds=3))
-        time.sleep(min(1.0, shortest.total_seconds() / 6))
+        _short.clear()
+        _short.wait(min((_pause_for(kept.lease) for kept in list(_kept)), default=_LONGEST_PAUSE))
         now = time.monotonic()
         aging = [kept for kept in list(_kept) if kept.aging(now)]
         for kept in aging:

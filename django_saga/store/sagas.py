@@ -27,6 +27,7 @@ class SagaRow(NamedTuple):
     status: SagaStatus
     reason: str
     culprit: str
+    deadline_at: datetime | None
 
 
 class Fence(NamedTuple):
@@ -49,13 +50,13 @@ def lock(using: str, saga_ids: Collection[UUID], *, skip_locked: bool = False) -
         rows = sql.read(
             using,
             SagaInstance,
-            ("id", "status", "reason", "culprit"),
-            f"SELECT id, status, reason, culprit FROM {sql.table(SagaInstance)}"
+            ("id", "status", "reason", "culprit", "deadline_at"),
+            f"SELECT id, status, reason, culprit, deadline_at FROM {sql.table(SagaInstance)}"
             f" WHERE {these} ORDER BY id {sql.locking(connection, skip_locked=skip_locked)}",
             params,
         )
-        for saga_id, status, reason, culprit in rows:
-            found[saga_id] = SagaRow(saga_id, STATUSES[status], reason, culprit)
+        for saga_id, status, reason, culprit, deadline_at in rows:
+            found[saga_id] = SagaRow(saga_id, STATUSES[status], reason, culprit, deadline_at)
     return found
 
 
@@ -213,6 +214,11 @@ def write_status(using: str, changed: Mapping[UUID, tuple[SagaStatus, str, str]]
                 f" WHERE {these}",
                 [status.value, reason, culprit, ended, *params],
             )
+
+
+def write_deadline(using: str, saga_id: UUID, at: datetime) -> None:
+    """Write when a saga turns back if it still goes forward then."""
+    sql.execute(using, f"UPDATE {sql.table(SagaInstance)} SET deadline_at = %s WHERE id = %s", [at, saga_id])
 
 
 def past_deadline(using: str, *, definitions: Sequence[int], limit: int) -> list[tuple[UUID, int]]:

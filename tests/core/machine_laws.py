@@ -21,7 +21,7 @@ from django_saga.core.events import (
     UndoRetried,
 )
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import CompensationPolicy, SagaStatus, StepStatus
+from django_saga.core.states import CompensationPolicy, FailurePolicy, SagaStatus, StepStatus
 
 FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 TURNED = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED, SagaStatus.STUCK)
@@ -155,9 +155,18 @@ class Laws:
         ready = {name for name, step in self.steps.items() if done.issuperset(step.after)}
         found = {name: step.status for name, step in after.steps.items()}
         expected = {name: StepStatus.SUCCEEDED if name in done else StepStatus.SCHEDULED for name in ready}
+        if after.failing:
+            assert self.definition.failure_policy is not FailurePolicy.FAIL_FAST
+            given_up = {
+                name for name in ready - done if found[name] in (StepStatus.FAILED, StepStatus.UNKNOWN)
+            }
+            assert after.culprit in given_up
+            assert StepStatus.SCHEDULED in found.values(), "there is nothing to wait for"
+            expected |= {name: found[name] for name in given_up}
+        else:
+            assert (after.reason, after.culprit) == ("", "")
         assert found == expected, "open is exactly what is ready"
         assert done != self.steps.keys(), "everything is done, but the saga is not completed"
-        assert (after.reason, after.culprit) == ("", "")
 
     def _completed(self, ledger: Ledger, after: SagaState) -> None:
         assert {name: step.status for name, step in after.steps.items()} == dict.fromkeys(
@@ -173,8 +182,11 @@ class Laws:
         if before.status in FORWARD:
             assert forward == were.intersection(event.in_flight), "only what is in flight stays open"
             assert after.reason
+            if self.definition.failure_policy is not FailurePolicy.FAIL_FAST and isinstance(event, StepEvent):
+                assert not were, "it was to wait for these"
         else:
             assert forward == were
+        if before.reason:
             assert (after.reason, after.culprit) == (before.reason, before.culprit)
         opened = {name for name, step in after.steps.items() if step.status in OPEN}
         owed = {

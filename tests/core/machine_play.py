@@ -16,7 +16,7 @@ from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefi
 from django_saga.core.events import Cause, Event, StepEvent, StepFailed, StepSucceeded, StepUnknown
 from django_saga.core.retry import Retry
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import CompensationPolicy, StepStatus
+from django_saga.core.states import CompensationPolicy, FailurePolicy, StepStatus
 from tests.core.machine_laws import FORWARD, Laws
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
@@ -36,6 +36,8 @@ def define(
     delay: float = 0,
     deadline: float | None = None,
     policy: CompensationPolicy = CompensationPolicy.CONTINUE,
+    failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST,
+    grace: float | None = None,
 ) -> SagaDefinition:
     """Make a definition from a graph such as "a b<a c<a d<bc": b and c wait for a, d for both.
 
@@ -58,7 +60,13 @@ def define(
                 no_compensation=name in bare,
             )
         )
-    return SagaDefinition(name="played", steps=tuple(steps), compensation_policy=policy)
+    return SagaDefinition(
+        name="played",
+        steps=tuple(steps),
+        failure_policy=failure_policy,
+        grace=None if grace is None else timedelta(seconds=grace),
+        compensation_policy=policy,
+    )
 
 
 def _steady(attempts: int, delay: float) -> Retry:
@@ -312,7 +320,7 @@ class Player:
 
 def read(definition: SagaDefinition, state: SagaState, event: Event) -> SagaState:
     """Give what the engine reads of ``state`` to decide on ``event``."""
-    names = machine.reads(definition, state.status, event)
+    names = machine.reads(definition, state.status, event, failing=state.failing)
     if names is None:
         return state
     names |= {getattr(event, "step", "")}

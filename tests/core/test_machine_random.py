@@ -27,7 +27,7 @@ from django_saga.core.compensation import wave
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.retry import Retry
 from django_saga.core.state import StepState
-from django_saga.core.states import LIVE_STEP, CompensationPolicy, SagaStatus, StepStatus
+from django_saga.core.states import LIVE_STEP, CompensationPolicy, FailurePolicy, SagaStatus, StepStatus
 from django_saga.exceptions import IllegalTransition
 from tests.core.machine_laws import FORWARD
 from tests.core.machine_play import ENDINGS, EPOCH, Claim, Late, Player, ending
@@ -78,8 +78,14 @@ def definitions(draw: st.DrawFn) -> SagaDefinition:
                 no_compensation=not compensated,
             )
         )
-    policy = draw(st.sampled_from(CompensationPolicy))
-    return SagaDefinition(name="random", steps=tuple(steps), compensation_policy=policy)
+    failure_policy = draw(st.sampled_from(FailurePolicy))
+    return SagaDefinition(
+        name="random",
+        steps=tuple(steps),
+        failure_policy=failure_policy,
+        grace=timedelta(seconds=5) if failure_policy is FailurePolicy.FAIL_FAST_WITH_GRACE else None,
+        compensation_policy=draw(st.sampled_from(CompensationPolicy)),
+    )
 
 
 @seed(SEED)

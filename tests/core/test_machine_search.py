@@ -27,7 +27,7 @@ from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import CancelRequested, DeadlinePassed, Event, SagaStarted, UndoRetried
 from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import CompensationPolicy, StepStatus
+from django_saga.core.states import CompensationPolicy, FailurePolicy, StepStatus
 from tests.core.machine_laws import FORWARD, Laws, Ledger, Mark
 from tests.core.machine_play import EPOCH, define, ending, read, shapes, stored
 
@@ -50,6 +50,7 @@ class Bounds(NamedTuple):
     undo_attempts: int = 1
     operator: int = 0
     policy: CompensationPolicy = CompensationPolicy.CONTINUE
+    failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST
 
 
 class Walked(NamedTuple):
@@ -63,7 +64,20 @@ class Walked(NamedTuple):
 
 
 DEAD = Bounds((3,), BARE, ("succeeded", "permanent", "timed out"), ("succeeded", "permanent"), operator=2)
+WAITING = FailurePolicy.WAIT_ALL
 WALKS = {
+    "one or two steps that wait for each other's end, all kinds, all ways to end, two tries each": (
+        Bounds((1, 2), KINDS, DO, ("succeeded",), attempts=2, failure_policy=WAITING),
+        Walked(definitions=30, states=2416, events=19860, histories=24673730, longest=9),
+    ),
+    "three steps that wait for each other's end": (
+        Bounds((3,), BARE, ("succeeded", "permanent", "timed out"), ("succeeded",), failure_policy=WAITING),
+        Walked(definitions=40, states=2968, events=8196, histories=64726, longest=7),
+    ),
+    "four steps that wait for each other's end": (
+        Bounds((4,), PLAIN, ("succeeded", "permanent"), ("succeeded",), failure_policy=WAITING),
+        Walked(definitions=31, states=3763, events=10108, histories=276204, longest=9),
+    ),
     "three steps, dead compensations that stop the others, an operator's two retries": (
         DEAD._replace(policy=CompensationPolicy.STOP),
         Walked(definitions=40, states=11280, events=24692, histories=3574608, longest=11),
@@ -128,6 +142,7 @@ def walk(bounds: Bounds) -> Walked:
                 attempts=bounds.attempts,
                 undo_attempts=bounds.undo_attempts,
                 policy=bounds.policy,
+                failure_policy=bounds.failure_policy,
             )
             found = Walk(definition, bounds)
             ways, length = found.run()
@@ -162,7 +177,12 @@ class Walk:
         return self._from(state, self.laws.begin(state), self.bounds.operator)
 
     def _from(self, state: SagaState, ledger: Ledger, operator: int) -> tuple[int, int]:
-        key = (state.status, operator, *(_essence(state.steps.get(n), mark) for n, mark in ledger.items()))
+        key = (
+            state.status,
+            state.failing,
+            operator,
+            *(_essence(state.steps.get(n), mark) for n, mark in ledger.items()),
+        )
         if key in self.known:
             return self.known[key]
         # A stuck saga is at rest, and may go on.

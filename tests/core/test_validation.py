@@ -42,6 +42,8 @@ def graph(**after):
         graph(d="bc", c="a", b="a", a=""),
         graph(a="", b="", c="ab"),
         *(saga(compensation_policy=policy) for policy in CompensationPolicy),
+        saga(failure_policy=FailurePolicy.WAIT_ALL),
+        saga(failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE, grace=timedelta(1)),
         saga(*(step(f"s{n}", after=(f"s{n - 1}",) if n else ()) for n in range(200))),
     ],
 )
@@ -83,21 +85,25 @@ ASYNC_HINT = "Write def instead of async def, or remove atomic=True."
             Problem("not-positive", "", "The deadline of 0 s is not longer than nothing.", TIME_HINT),
         ),
         (
-            saga(failure_policy=FailurePolicy.WAIT_ALL),
+            saga(failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE),
             Problem(
                 "failure-policy",
                 "",
-                "failure_policy = FailurePolicy.WAIT_ALL is not available yet.",
-                "Use FailurePolicy.FAIL_FAST.",
+                "failure_policy = FailurePolicy.FAIL_FAST_WITH_GRACE does not say how long.",
+                "Give it seconds or a timedelta: FailurePolicy.FAIL_FAST_WITH_GRACE(30).",
             ),
+        ),
+        (
+            saga(failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE, grace=timedelta(0)),
+            Problem("not-positive", "", "The grace of 0 s is not longer than nothing.", TIME_HINT),
         ),
         (
             saga(failure_policy="fail_fast"),
             Problem(
                 "failure-policy",
                 "",
-                "failure_policy = 'fail_fast' is not available yet.",
-                "Use FailurePolicy.FAIL_FAST.",
+                "failure_policy = 'fail_fast' is not a FailurePolicy.",
+                "Use FailurePolicy.FAIL_FAST, WAIT_ALL or FAIL_FAST_WITH_GRACE(seconds).",
             ),
         ),
         (

@@ -56,7 +56,8 @@ def test_the_admin_asks_for_a_login(site: Site, path: str) -> None:
 def test_the_settings_are_safe(site: Site) -> None:
     output = site.run("check", "--deploy", "--fail-level", "WARNING")
 
-    assert output == "System check identified no issues (2 silenced).\n"
+    # How many are silenced depends on the database: models.W037 is about one without partial indexes.
+    assert re.fullmatch(r"System check identified no issues \(\d silenced\)\.\n", output), output
 
 
 def test_no_migration_is_missing(site: Site) -> None:

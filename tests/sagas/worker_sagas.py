@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django_saga import NothingToUndo, Retry, Saga, step
+from django_saga import FailurePolicy, NothingToUndo, Retry, Saga, step
 from tests import ledger
 from tests.worker.script import aplay, play
 
@@ -203,6 +203,18 @@ class WorkerPatient(Saga):
     @step(retry=Retry(attempts=9, delay=60, factor=3, max_delay=1000, jitter=0.5), no_compensation=True)
     def call(self, ctx: Any) -> Any:
         return play(ctx)
+
+
+class WorkerWaitAll(WorkerFork):
+    """As ``WorkerFork``, but a branch goes on to its end when the other failed."""
+
+    failure_policy = FailurePolicy.WAIT_ALL
+
+
+class WorkerGrace(WorkerFork):
+    """As ``WorkerFork``, but a branch may go on for half a minute when the other failed."""
+
+    failure_policy = FailurePolicy.FAIL_FAST_WITH_GRACE(30)
 
 
 class WorkerQueues(Saga):

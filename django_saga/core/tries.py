@@ -1,0 +1,96 @@
+"""What becomes of one step when it is opened, when an attempt of it ends, and when it is given up."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django_saga.core import events
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.events import Cause, StepEvent
+from django_saga.core.retry import Retry
+from django_saga.core.state import StepState
+from django_saga.core.states import Outcome, StepStatus
+
+CRASH_LOOP = "crash loop"
+SPENT = "attempts spent"
+STEP_DEADLINE = "step deadline passed"
+
+
+def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
+    limit = definition[name].deadline
+    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=due + limit if limit else None)
+
+
+def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
+    outcome = step.outcome if event.undo else Outcome.SUCCEEDED
+    return step._replace(
+        status=status,
+        attempt=event.attempt,
+        outcome=outcome,
+        due_at=None,
+        deadline_at=None,
+        reason="",
+    )
+
+
+def doubted(step: StepState, event: events.StepUnknown, *, atomic: bool) -> StepState:
+    """Note that an attempt may have had its effect, which an atomic one that was not recorded cannot have."""
+    return step._replace(
+        crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
+        outcome=step.outcome if atomic else Outcome.UNKNOWN,
+    )
+
+
+def next_try(
+    step: StepState, event: events.StepFailed | events.StepUnknown, policy: Retry, now: datetime
+) -> tuple[StepState | None, str]:
+    """Give the step scheduled for its next attempt, or None and the reason there is none."""
+    attempt, wait = event.attempt, timedelta(0)
+    if isinstance(event, events.StepUnknown) and event.cause is Cause.RELEASED:
+        attempt -= 1
+    elif isinstance(event, events.StepUnknown) and event.cause is Cause.WORKER_LOST:
+        # A lost worker says nothing about the step, so it costs no attempt; but a step that takes its worker
+        # with it each time must end. The first takeover is at once, later ones back off to spare bystanders.
+        if step.crashes > event.crash_limit:
+            return None, CRASH_LOOP
+        if step.crashes > 1:
+            wait = policy.backoff(step.crashes - 1, chance=event.chance)
+    else:
+        # Partial work that was handed over is to be undone, not done again.
+        if event.permanent or (isinstance(event, events.StepFailed) and event.partial):
+            return None, "permanent failure"
+        backoff = policy.wait_after(event.attempt - step.crashes, chance=event.chance)
+        if backoff is None:
+            return None, SPENT
+        wait = backoff
+        if isinstance(event, events.StepFailed) and event.retry_after is not None:
+            wait = event.retry_after
+    due = now + wait
+    if step.deadline_at is not None and due >= step.deadline_at:
+        return None, STEP_DEADLINE
+    return step._replace(attempt=attempt, due_at=due), ""
+
+
+def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why: str) -> StepState:
+    """Close a forward step that will not be tried again: one that was ever in doubt stays in doubt."""
+    partial = isinstance(event, events.StepFailed) and event.partial
+    doubtful = step.outcome is Outcome.UNKNOWN
+    return step._replace(
+        status=StepStatus.UNKNOWN if doubtful else StepStatus.FAILED,
+        outcome=Outcome.UNKNOWN if doubtful else Outcome.FAILED,
+        attempt=event.attempt,
+        partial=partial,
+        due_at=None,
+        deadline_at=None,
+        reason=why,
+    )
+
+
+def abandoned(step: StepState) -> StepState:
+    """Close an open forward step that no worker owns: never begun, or waiting for its next attempt."""
+    if step.outcome is Outcome.UNKNOWN:
+        status = StepStatus.UNKNOWN
+    else:
+        status = StepStatus.FAILED if step.attempt else StepStatus.SKIPPED
+    outcome = Outcome.FAILED if status is StepStatus.FAILED else step.outcome
+    return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None)
