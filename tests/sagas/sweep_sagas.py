@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Context, OutcomeUnknown, PermanentFailure, Retry, Saga, step
+from django_saga import Context, FailurePolicy, OutcomeUnknown, PermanentFailure, Retry, Saga, step
 from tests import ledger
 
 # No wait between attempts: a sweep is to see them too.
@@ -103,6 +103,44 @@ class SweepGraphSaga(Saga):
         assert ctx.results["left"] == "left"
         assert ctx.results["right"] == "right"
         return _last(ctx, ctx.input["fails"])
+
+
+class SweepWaitSaga(Saga):
+    """A branch that fails beside one that is waited for: it is undone only when it has come to its end."""
+
+    failure_policy = FailurePolicy.WAIT_ALL
+
+    @step(retry=_TRIES)
+    def begin(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @begin.compensation(retry=_TRIES)
+    def unbegin(self, ctx: Context) -> None:
+        _outside(ctx)
+
+    @step(after=[begin], retry=_TRIES, no_compensation=True)
+    def refuse(self, ctx: Context) -> str:
+        return _last(ctx, True)
+
+    @step(after=[begin], retry=_TRIES)
+    def first(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @first.compensation(retry=_TRIES)
+    def unfirst(self, ctx: Context) -> None:
+        _outside(ctx)
+
+    @step(after=[first], atomic=True, retry=_TRIES)
+    def second(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @second.compensation(atomic=True, retry=_TRIES)
+    def unsecond(self, ctx: Context) -> None:
+        _in_database(ctx)
+
+    @step(after=[refuse, second], no_compensation=True)
+    def join(self, ctx: Context) -> None:
+        raise AssertionError("one of the two has failed")
 
 
 class SweepUnknownSaga(Saga):

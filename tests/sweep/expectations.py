@@ -78,6 +78,19 @@ CANONICAL = (
         silent=_words("join:do"),
     ),
     Canonical(
+        "other branch waited for",
+        "sweep_wait",
+        {},
+        "compensated",
+        inside=_words("second:do second:undo"),
+        outside=_words("begin:do first:do first:undo begin:undo"),
+        order=(
+            *_chain("begin:do < first:do < second:do < second:undo < first:undo < begin:undo"),
+            *_chain("begin:do < refuse:do < second:undo"),
+        ),
+        silent=_words("refuse:do"),
+    ),
+    Canonical(
         "outcome unknown",
         "sweep_unknown",
         {},
