@@ -79,7 +79,7 @@ def main() -> int:
         print(f"{mutation.number:<4} {noticed:<12} {run.seconds:>4.0f} s  {mutation.what}")
         print(f"     {mutation.test}\n     {run.complaint}")
         if not run.is_red:
-            print(run.said)
+            print(run.said[-6000:])
     print(f"\n{len(chosen) - unnoticed} of {len(chosen)} mutations were noticed")
     return int(unnoticed > 0)
 
@@ -129,7 +129,7 @@ def _pytest(tree: Path, tests: Sequence[str], *, limit: float) -> Run:
         process.terminate()  # it then drops its database
         said, _ = process.communicate()
         code = None
-    return Run(code, said[-6000:], time.monotonic() - began)
+    return Run(code, said, time.monotonic() - began)
 
 
 if __name__ == "__main__":
