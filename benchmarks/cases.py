@@ -133,9 +133,11 @@ def b8() -> Iterator[Figure]:
     with server.worker():
         _drain_now(OrderSaga, 20)
         before = counting.snapshot()
-        handle = OrderSaga.start({"order": 1})
+        with counting.sent("NOTIFY") as notified:
+            handle = OrderSaga.start({"order": 1})
         handle.result(timeout=10)
-        yield "commits of a lone saga, with its start", counting.since(before), ""
+        # A notification takes a transaction id as well, but writes nothing.
+        yield "commits of a lone saga, with its start", counting.since(before) - len(notified), ""
     before = counting.snapshot()
     _drained(OrderSaga, SAGAS, 1)
     yield "commits a saga under load", counting.since(before) / SAGAS, ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -22,15 +23,22 @@ def since(before: int) -> int:
 
 def statements(call: Callable[[], object]) -> int:
     """Give how many statements ``call`` sends from this process."""
+    with sent("") as found:
+        call()
+    return len(found)
+
+
+@contextmanager
+def sent(beginning: str) -> Iterator[list[str]]:
+    """Collect the statements with this ``beginning`` that the block sends from this process."""
     from django.db import connection
 
-    count = 0
+    found: list[str] = []
 
-    def counted(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-        nonlocal count
-        count += 1
+    def note(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        if sql.startswith(beginning):
+            found.append(sql)
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(counted):
-        call()
-    return count
+    with connection.execute_wrapper(note):
+        yield found
