@@ -17,11 +17,13 @@ STEP_DEADLINE = "step deadline passed"
 
 
 def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
+    """Open a step, with the deadline of all its attempts."""
     limit = definition[name].deadline
     return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=due + limit if limit else None)
 
 
 def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
+    """Close a step, or its compensation, that succeeded."""
     outcome = step.outcome if event.undo else Outcome.SUCCEEDED
     return step._replace(
         status=status,

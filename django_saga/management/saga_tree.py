@@ -105,7 +105,8 @@ class Tree:
 
     def _step_head(self, step: StepStory) -> str:
         shape = shapes.of_step(step.status)
-        word = step.status.replace("_", " ") or ("to come" if self.story.goes_forward else "never began")
+        yet = "to come" if self.story.is_to_come(step) else "never began"
+        word = step.status.replace("_", " ") or yet
         notes = [f"after {', '.join(map(plain, step.node.after))}"] if len(step.node.after) > 1 else []
         notes += ["atomic"] if step.node.atomic else []
         notes += [f"queue {plain(step.node.queue)}"] if step.node.queue != "default" else []

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django_saga.core.outline import Node, of_stored, ordered
-from django_saga.core.states import OWNED_STEP, SagaStatus
+from django_saga.core.states import OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaInstance, SagaStep, SagaWorker
 from django_saga.store import clock
 
@@ -18,6 +18,7 @@ _ENDS = {
     "step_unknown": "unknown",
     "step_not_started": "not started",
 }
+_GIVEN_UP = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,15 @@ class Story:
         """Events that ended no attempt: the start, a cancellation, a deadline, an operator's word."""
         return [event for event in self.events if event.kind not in _ENDS]
 
-    @property
-    def goes_forward(self) -> bool:
-        """True while steps that were never opened may still come."""
-        return self.saga.status in (SagaStatus.PENDING, SagaStatus.RUNNING)
+    def is_to_come(self, step: StepStory) -> bool:
+        """True while ``step``, which was never opened, may still be: nothing it waits for was given up."""
+        if self.saga.status not in (SagaStatus.PENDING, SagaStatus.RUNNING):
+            return False
+        barred: set[str] = set()
+        for each in self.steps:  # those before a step come before it
+            if each.status in _GIVEN_UP or barred.intersection(each.node.after):
+                barred.add(each.node.name)
+        return step.node.name not in barred
 
 
 def read(

@@ -182,6 +182,18 @@ in a sagas.py until its last saga has ended.
     )
 
 
+def test_what_waits_for_a_step_that_was_given_up_is_not_to_come_while_other_branches_go_on():
+    fork = (("left", (), ""), ("right", (), ""), ("more", ("right",), ""), ("join", ("left", "more"), ""))
+    saga = a_saga("running", definition=a_definition("fork", steps=fork), reason="failed", culprit="left")
+    a_step(saga, "left", "failed", attempt=1)
+    a_step(saga, "right", "running")
+
+    tree = settled(written("saga_show", str(saga.pk)))
+
+    assert "why       failed at left" in tree
+    assert ("more  to come" in tree, "join  never began" in tree) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [
