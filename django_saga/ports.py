@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,10 +14,23 @@ class Engine(Protocol):
     """What ``Saga.start()`` and its siblings need of the engine. Inputs come encoded."""
 
     def start(
-        self, program: Any, text: str, *, idempotency_key: str | None = None, using: str | None = None
+        self,
+        program: Any,
+        text: str,
+        *,
+        idempotency_key: str | None = None,
+        run_at: datetime | timedelta | None = None,
+        using: str | None = None,
     ) -> Any: ...
 
-    def bulk_start(self, program: Any, texts: Sequence[str], *, using: str | None = None) -> list[Any]: ...
+    def bulk_start(
+        self,
+        program: Any,
+        texts: Sequence[str],
+        *,
+        run_at: datetime | timedelta | None = None,
+        using: str | None = None,
+    ) -> list[Any]: ...
 
     def run(
         self, program: Any, text: str, *, idempotency_key: str | None = None, using: str | None = None

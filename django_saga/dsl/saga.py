@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -56,25 +56,38 @@ class Saga(metaclass=SagaType):
 
     @classmethod
     def start(
-        cls, input: Any = None, *, idempotency_key: str | None = None, using: str | None = None
+        cls,
+        input: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        run_at: datetime | timedelta | None = None,
+        using: str | None = None,
     ) -> Handle:
         """Start a saga in the current transaction; workers carry it on once that commits.
 
-        The same ``idempotency_key`` with the same input gives the same saga. ``using`` is a database alias,
-        by default the setting ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict`` or
-        ``InvalidDefinition``.
+        The same ``idempotency_key`` with the same input gives the same saga. ``run_at``: it begins then, or
+        after so long; its deadline counts from there. ``using`` is a database alias, by default the setting
+        ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict`` or ``InvalidDefinition``.
         """
         program = cls._startable()
         text = program.encode_input(input)
-        handle: Handle = ports.engine().start(program, text, idempotency_key=idempotency_key, using=using)
+        handle: Handle = ports.engine().start(
+            program, text, idempotency_key=idempotency_key, run_at=run_at, using=using
+        )
         return handle
 
     @classmethod
-    def bulk_start(cls, inputs: Iterable[Any], *, using: str | None = None) -> list[Handle]:
+    def bulk_start(
+        cls,
+        inputs: Iterable[Any],
+        *,
+        run_at: datetime | timedelta | None = None,
+        using: str | None = None,
+    ) -> list[Handle]:
         """Start a saga for each input, all in one transaction. Raises as ``start``; then none is started."""
         program = cls._startable()
         texts = [program.encode_input(value, f"inputs[{index}]") for index, value in enumerate(inputs)]
-        handles: list[Handle] = ports.engine().bulk_start(program, texts, using=using)
+        handles: list[Handle] = ports.engine().bulk_start(program, texts, run_at=run_at, using=using)
         return handles
 
     @classmethod
@@ -95,15 +108,28 @@ class Saga(metaclass=SagaType):
 
     @classmethod
     async def astart(
-        cls, input: Any = None, *, idempotency_key: str | None = None, using: str | None = None
+        cls,
+        input: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        run_at: datetime | timedelta | None = None,
+        using: str | None = None,
     ) -> Handle:
         """Async twin of ``start``."""
-        return await sync_to_async(cls.start)(input, idempotency_key=idempotency_key, using=using)
+        return await sync_to_async(cls.start)(
+            input, idempotency_key=idempotency_key, run_at=run_at, using=using
+        )
 
     @classmethod
-    async def abulk_start(cls, inputs: Iterable[Any], *, using: str | None = None) -> list[Handle]:
+    async def abulk_start(
+        cls,
+        inputs: Iterable[Any],
+        *,
+        run_at: datetime | timedelta | None = None,
+        using: str | None = None,
+    ) -> list[Handle]:
         """Async twin of ``bulk_start``."""
-        return await sync_to_async(cls.bulk_start)(inputs, using=using)
+        return await sync_to_async(cls.bulk_start)(inputs, run_at=run_at, using=using)
 
     @classmethod
     async def arun(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -31,7 +31,12 @@ _BULK = 500
 
 
 def start(
-    program: Program, text: str, *, idempotency_key: str | None = None, using: str | None = None
+    program: Program,
+    text: str,
+    *,
+    idempotency_key: str | None = None,
+    run_at: datetime | timedelta | None = None,
+    using: str | None = None,
 ) -> SagaHandle:
     """Start a saga with the encoded input ``text`` in the caller's transaction, or in one of its own.
 
@@ -39,11 +44,12 @@ def start(
     """
     using = using or get_settings().database
     check_key(idempotency_key)
+    check_time(run_at)
     definition_id = definitions.identify(using, program.definition)
     # No savepoint: nothing in the block fails that would not spoil the caller's transaction anyway.
     with transaction.atomic(using=using, savepoint=False):
         now = clock.now(using)
-        [saga] = _new(definition_id, program, [text], now, idempotency_key)
+        [saga] = _new(definition_id, program, [text], now, idempotency_key, run_at=run_at)
         existing = _insert(using, saga, now)
         fault_point("start.after_insert")
         if existing is None:
@@ -51,15 +57,22 @@ def start(
     return SagaHandle(program, _agreed(saga, existing), using)
 
 
-def bulk_start(program: Program, texts: Sequence[str], *, using: str | None = None) -> list[SagaHandle]:
+def bulk_start(
+    program: Program,
+    texts: Sequence[str],
+    *,
+    run_at: datetime | timedelta | None = None,
+    using: str | None = None,
+) -> list[SagaHandle]:
     """Start many sagas in one transaction, a few statements for each 500."""
     using = using or get_settings().database
+    check_time(run_at)
     handles = []
     definition_id = definitions.identify(using, program.definition)
     with transaction.atomic(using=using):
         for at in range(0, len(texts), _BULK):
             now = clock.now(using)
-            new = _new(definition_id, program, texts[at : at + _BULK], now, None)
+            new = _new(definition_id, program, texts[at : at + _BULK], now, None, run_at=run_at)
             starts.insert(using, new, now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
         wake.after_commit(using)
@@ -102,6 +115,27 @@ def check_key(key: str | None) -> None:
         )
 
 
+def check_time(run_at: datetime | timedelta | None) -> None:
+    """Refuse times that name no moment. Raises ``InvalidInput``."""
+    if run_at is None or isinstance(run_at, timedelta):
+        return
+    if not isinstance(run_at, datetime):
+        raise InvalidInput(f"run_at has to be a datetime or a timedelta, not {type(run_at).__name__}")
+    if run_at.utcoffset() is None:
+        raise InvalidInput("run_at is a datetime without a time zone: make it aware, or give a timedelta")
+
+
+def _begins_at(run_at: datetime | timedelta | None, now: datetime) -> datetime | None:
+    """Give when the first steps are due; None: at once, also for a time that has passed."""
+    if run_at is None:
+        return None
+    try:
+        at = now + run_at if isinstance(run_at, timedelta) else run_at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"run_at={run_at!r} is beyond the calendar") from None
+    return at if at > now else None
+
+
 def _insert(using: str, saga: starts.NewSaga, now: datetime) -> starts.Existing | None:
     if saga.idempotency_key is None:
         starts.insert(using, [saga], now)
@@ -129,9 +163,13 @@ def _new(
     now: datetime,
     key: str | None,
     worker: UUID | None = None,
+    *,
+    run_at: datetime | timedelta | None = None,
 ) -> list[starts.NewSaga]:
     definition = program.definition
-    event = SagaStarted(deadline_at=now + definition.deadline if definition.deadline else None)
+    begins_at = _begins_at(run_at, now)
+    deadline_at = (begins_at or now) + definition.deadline if definition.deadline else None
+    event = SagaStarted(starts_at=begins_at, deadline_at=deadline_at)
     state = machine.start(definition, event, now=now)
     new = []
     for text in texts:
