@@ -41,7 +41,8 @@ def inserting(connection: BaseDatabaseWrapper) -> Iterator[Any]:
         with connection.cursor() as cursor:
             yield cursor
     except DatabaseError as error:
-        _refused = getattr(error.__cause__, "sqlstate", None) in _SQLSTATES_ELSEWHERE
+        if getattr(error.__cause__, "sqlstate", None) in _SQLSTATES_ELSEWHERE:
+            _refused = True
         raise
     finally:
         session.cursor_factory, session.prepare_threshold = usual
