@@ -7,17 +7,16 @@ import time
 from uuid import UUID
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
-_RANDOM_HIGH = 0xFFF << 64
-_RANDOM_LOW = (1 << 62) - 1
+_MILLISECOND = 1_000_000  # in nanoseconds
 
 
 def uuid7() -> UUID:
-    """Make a version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, then 74 random ones.
+    """Make a version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, 12 of their fraction, 62 of chance.
 
-    Uniqueness, not secrecy: ids are no credentials. ``random`` is seeded anew in a forked child.
+    The fraction (6.2, method 3) is good for a quarter of a microsecond, so what one process makes one after
+    another sorts so. Uniqueness, not secrecy: ids are no credentials. ``random`` is seeded anew in a forked
+    child.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    noise = random.getrandbits(76)
-    return UUID(
-        int=(milliseconds << 80) | (noise & _RANDOM_HIGH) | (noise & _RANDOM_LOW) | _VERSION_AND_VARIANT
-    )
+    milliseconds, rest = divmod(time.time_ns(), _MILLISECOND)
+    fraction = (rest << 12) // _MILLISECOND
+    return UUID(int=(milliseconds << 80) | (fraction << 64) | random.getrandbits(62) | _VERSION_AND_VARIANT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,14 +19,6 @@ from django_saga.store import clock
 
 ORDER = "order"
 STEPS = (("reserve", (), "release"), ("charge", ("reserve",), "refund"), ("ship", ("charge",), ""))
-
-
-_numbers = count()
-
-
-def next_id() -> UUID:
-    """A key of version 7 above all before it: those of one millisecond have no order by themselves."""
-    return UUID(int=(uuid7().int >> 80 << 80) | (0x7 << 76) | (0b10 << 62) | next(_numbers))
 
 
 def a_definition(name: str = ORDER, version: int = 1, steps: Any = STEPS) -> SagaDefinition:
@@ -64,7 +55,7 @@ def a_saga(
     """A saga that began ``ago``."""
     definition = definition or a_definition()
     began = clock.now("default") - ago
-    given = {"id": next_id(), "created_at": began, "input": {"sku": "A-1"}, "input_digest": "d" * 64}
+    given = {"id": uuid7(), "created_at": began, "input": {"sku": "A-1"}, "input_digest": "d" * 64}
     if took is not None:
         given["finished_at"] = began + took
     return SagaInstance.objects.create(
@@ -75,7 +66,7 @@ def a_saga(
 def a_step(saga: SagaInstance, name: str = "reserve", status: str = "scheduled", **values: Any) -> SagaStep:
     """A step of ``saga``; owned by some worker if its status says so."""
     now = clock.now("default")
-    given: dict[str, Any] = {"id": next_id(), "created_at": now, "definition_id": saga.definition_id}
+    given: dict[str, Any] = {"id": uuid7(), "created_at": now, "definition_id": saga.definition_id}
     if status in ("running", "undoing"):
         given |= {"owner": uuid4(), "claimed_at": now, "due_at": now + timedelta(hours=1), "attempt": 1}
     elif status in ("scheduled", "undo_scheduled"):
