@@ -11,7 +11,7 @@ _MILLISECOND = 1_000_000  # in nanoseconds
 
 
 def uuid7() -> UUID:
-    """Make a version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, 12 of their fraction, 62 of chance.
+    """Make a version 7 UUID (RFC 9562, 5.7): 48 bits of Unix milliseconds, 12 of their fraction, 62 random.
 
     The fraction (6.2, method 3) is good for a quarter of a microsecond, so what one process makes one after
     another sorts so. Uniqueness, not secrecy: ids are no credentials. ``random`` is seeded anew in a forked
