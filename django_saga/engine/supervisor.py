@@ -217,7 +217,8 @@ def _signals_held() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # Not the whole set of before: it may hold signals of the C library, which Python warns of.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, set(_HEARD) - before)
 
 
 def _kill(pid: int, number: signal.Signals) -> None:

@@ -55,6 +55,7 @@ def test_a_step_that_never_ends_is_tried_again_with_its_key_and_then_undone_itse
     undone = [line for line in ledger.lines("undo") if line.step == f"{step}:undo"]
     assert [line.note for line in undone] == ["1 unknown"]
     assert ledger.calls("do")[f"{saga.id}:{step}:do"] == 2
+    wait_until(SagaWorker.objects.exists)
     assert SagaWorker.objects.count() == 1
 
     # The threads that were given up come back one day: nobody listens any more.
@@ -73,7 +74,7 @@ def test_a_process_in_which_too_many_threads_hang_is_replaced_and_others_sagas_g
 
     process.wait_for_line("retired, as steps hang in it; replacing it$")
     assert ended(*hung, *others) == ["completed"] * 22
-    assert SagaWorker.objects.count() == 2
+    wait_until(lambda: SagaWorker.objects.count() == 2)
     assert set(SagaEvent.objects.filter(kind="step_unknown").values_list("step", flat=True)) == {"call"}
     process.terminate()
     assert process.wait() == 0

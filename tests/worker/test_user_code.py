@@ -6,6 +6,7 @@ import pytest
 
 from django_saga.models import SagaWorker
 from tests.ledger import effects
+from tests.processes import wait_until
 from tests.sagas.worker_sagas import WorkerAsync, WorkerCall, WorkerChain
 from tests.worker.looking import ended, story
 
@@ -41,6 +42,7 @@ def test_what_is_no_exception_fails_the_attempt_and_spares_the_process(worker):
     assert ended(*undone) == ["compensated"] * 3
     assert [story(saga) for saga in threads] == [["saga_started", "call 1 failed", "call 2 succeeded"]] * 3
     assert [story(saga) for saga in loops] == [["saga_started", "ask 1 failed", "ask 2 succeeded"]] * 5
+    wait_until(SagaWorker.objects.exists)
     assert SagaWorker.objects.count() == 1
     assert process.is_running
     assert "Traceback" not in process.output
