@@ -14,13 +14,13 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 from django.conf import settings
 
-from django_saga import PermanentFailure
+from django_saga import OutcomeUnknown, PermanentFailure
 
 # Client errors that speak of this moment rather than of the request: too slow, too early, too many.
 WORTH_A_RETRY = frozenset({408, 425, 429})
 
 
-class ServiceTrouble(Exception):
+class ServiceTrouble(OutcomeUnknown):
     """The server gave no usable answer; the call may have had its effect. Ask again, with the same key."""
 
 
