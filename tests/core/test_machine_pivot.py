@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -123,7 +123,7 @@ class Walk:
         opened = tuple(step.name for step in state.steps.values() if step.is_open)
         for name in opened:
             step = state.steps[name]
-            facts = {"step": name, "attempt": step.attempt + 1, "undo": step.undoing}
+            facts: dict[str, Any] = {"step": name, "attempt": step.attempt + 1, "undo": step.undoing}
             ways: list[Event] = [events.StepSucceeded(**facts)]
             if not step.undoing:
                 ways.append(events.StepFailed(**facts, permanent=True))
