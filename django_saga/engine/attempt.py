@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from traceback import TracebackException
 from typing import Any
@@ -26,6 +27,8 @@ from django_saga.exceptions import (
 from django_saga.faults import fault_point
 
 _HERE = os.path.dirname(__file__)
+# What jitter is drawn from; a test puts something certain in its place.
+chance: Callable[[], float] = random.random
 
 
 def run(task: Task) -> Outcome:
@@ -136,7 +139,7 @@ def failed(task: Task, error: BaseException) -> Outcome:
         permanent=permanent,
         partial=data is not None,
         retry_after=error.delay if isinstance(error, RetryLater) else None,
-        chance=random.random(),  # noqa: S311
+        chance=chance(),
     )
     return _outcome(task, event, error=error, compensation_data=data)
 
@@ -152,7 +155,7 @@ def unknown(
         cause=cause,
         permanent=permanent,
         crash_limit=get_settings().max_crashes,
-        chance=random.random(),  # noqa: S311
+        chance=chance(),
     )
     outcome = _outcome(task, event, error=error)
     outcome.error = clean(f"{cause}: {said}" if said else cause)

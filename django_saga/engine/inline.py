@@ -51,10 +51,16 @@ def run(
     return handle
 
 
-def _require_no_transaction(using: str) -> None:
-    """A test case's own transaction is no obstacle, as for Django's durable blocks."""
+def in_callers_transaction(using: str) -> bool:
+    """True inside ``transaction.atomic()``, where nothing can be committed; a test case's own transaction
+    does not count, as for Django's durable blocks.
+    """
     blocks = django_connections[using].atomic_blocks
-    if blocks and not blocks[-1]._from_testcase:  # type: ignore[attr-defined]
+    return bool(blocks) and not blocks[-1]._from_testcase  # type: ignore[attr-defined]
+
+
+def _require_no_transaction(using: str) -> None:
+    if in_callers_transaction(using):
         raise SagaError(
             "run() commits after every step, so it cannot be called inside transaction.atomic(). "
             "Call it after the block, or start() inside: a worker carries the saga on once the block commits."
