@@ -43,7 +43,9 @@ def told(value: object) -> datetime:
 
 def at(epoch: float) -> datetime:
     """Give the time of ``sql.epoch``, moved by what a test asked for."""
-    return (_held or datetime.fromtimestamp(epoch, UTC)) + _ahead
+    if _held is not None:
+        return _held + _ahead
+    return datetime.fromtimestamp(epoch, UTC) + _ahead
 
 
 @contextmanager
