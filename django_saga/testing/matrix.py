@@ -14,7 +14,8 @@ from django_saga.core.states import SagaStatus
 from django_saga.dsl.handle import Handle
 from django_saga.dsl.saga import Saga
 from django_saga.exceptions import OutcomeUnknown, PermanentFailure, RetryLater
-from django_saga.testing.invariants import assert_saga_invariants
+from django_saga.models import SagaInstance
+from django_saga.testing import invariants
 from django_saga.testing.lab import SagaLab
 from django_saga.testing.plan import Crash, Fault, Place
 
@@ -133,7 +134,7 @@ class SagaCase:
         allowed = [SagaStatus.COMPLETED, *([SagaStatus.COMPENSATED] if self.step else [])]
         if (status := saga.status) not in allowed:
             raise AssertionError(f"{self}: the saga is {status}, not {' or '.join(allowed)}.")
-        assert_saga_invariants(lab.using)
+        invariants.check(SagaInstance.objects.using(lab.using).filter(pk=saga.id))
 
     def _faults(self) -> Iterator[Fault]:
         if self.undo:
