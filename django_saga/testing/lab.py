@@ -91,7 +91,7 @@ class SagaLab:
             if after_effect
             else PermanentFailure("the test had it fail")
         )
-        self._plan("fail_at", step, undo, times=times, failure=_raised(failure), after_effect=after_effect)
+        self._planned("fail_at", step, undo, times=times, failure=_raised(failure), after_effect=after_effect)
 
     def crash_at(
         self,
@@ -106,7 +106,7 @@ class SagaLab:
         Nothing is recorded, and what an atomic step wrote is rolled back. When the lease has run out the step
         is taken over. Raises as ``fail_at`` does.
         """
-        self._plan("crash_at", step, undo, times=times, failure=Crash, after_effect=after_effect)
+        self._planned("crash_at", step, undo, times=times, failure=Crash, after_effect=after_effect)
 
     def duplicate(
         self, step: str | Step | Compensation, *, undo: bool = False, times: int | None = 1
@@ -116,16 +116,16 @@ class SagaLab:
         What an atomic one writes the first time is rolled back, as after a deadlock. Raises as ``fail_at``
         does.
         """
-        self._plan("duplicate", step, undo, times=times, calls=2)
+        self._planned("duplicate", step, undo, times=times, calls=2)
 
     def cancel_at(self, step: str | Step) -> None:
         """Have the saga cancelled while the next attempt of ``step`` is in flight.
 
         Raises as ``fail_at`` does.
         """
-        self._plan("cancel_at", step, False, cancels=True)
+        self._planned("cancel_at", step, False, cancels=True)
 
-    def _plan(self, verb: str, step: str | Step | Compensation, undo: bool, **facts: Any) -> None:
+    def _planned(self, verb: str, step: str | Step | Compensation, undo: bool, **facts: Any) -> None:
         where = place(step, undo=undo)
         self.plan.add(
             Fault(told=f"{verb}({where.step!r}{', undo=True' if where.undo else ''})", place=where, **facts)
@@ -143,11 +143,7 @@ class SagaLab:
 
         Raises ``SagaError`` inside ``transaction.atomic()``, where nothing can be committed.
         """
-        if inline.in_callers_transaction(self.using):
-            raise SagaError(
-                "A saga commits after every step, so nothing can be carried inside transaction.atomic(). "
-                "Let the lab run after the block; the block of a TestCase is no obstacle."
-            )
+        inline.require_no_transaction(self.using)
         self._rescue()
         row = self._next()
         if row is None:
@@ -196,6 +192,7 @@ class SagaLab:
 
     def _wait(self, until: datetime | None) -> bool:
         """Move the clock to the next time at which something is due; False: there is none by ``until``."""
+        self._learn()  # what was started since, for later, may be of another saga
         now, known = self.now, list(self._programs)
         steps = SagaStep.objects.using(self.using).filter(
             status__in=LIVE_STEP, due_at__gt=now, definition_id__in=known
@@ -285,9 +282,11 @@ class _Engine(runtime.Engine):
         self, program: Program, text: str, *, idempotency_key: str | None = None, using: str | None = None
     ) -> SagaHandle:
         """Start a saga and have the lab carry it."""
+        using = using or get_settings().database
+        if using != self._lab.using:
+            raise SagaError(f"This SagaLab carries sagas of the database {self._lab.using!r}, not {using!r}.")
+        inline.require_no_transaction(using)
         handle = self.start(program, text, idempotency_key=idempotency_key, using=using)
-        if handle.using != self._lab.using:
-            raise SagaError(f"This SagaLab carries sagas in {self._lab.using!r}, not in {handle.using!r}.")
         self._lab.carry(handle)
         return handle
 

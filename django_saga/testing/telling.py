@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import Error
 
 from django_saga.conf import get_settings
 from django_saga.core.plain import one_line, plain
@@ -46,7 +46,7 @@ def stories(sagas: Collection[UUID], using: str, *, unless_in: str = "") -> str:
     wanted = [saga for saga in sagas if not re.search(rf"Story of \S+ v\d+ {saga}", unless_in)]
     try:
         told = [saga_story(saga, using=using) for saga in wanted[:_SAGAS]]
-    except (DatabaseError, SagaNotFound) as error:
+    except (Error, SagaNotFound) as error:
         return f"The sagas' stories cannot be read any more: {error}"
     if len(wanted) > _SAGAS:
         told.append(f"… and {len(wanted) - _SAGAS} more sagas")
@@ -67,8 +67,9 @@ def _lines(told: Story) -> Iterator[str]:
         yet = "to come" if told.is_to_come(step) else "never began"
         yield f"  {plain(step.node.name)}: {step.status.replace('_', ' ') or yet}"
         yield from _attempts(told, step)
-    for turn in told.turns[1:]:
-        yield f"  {turn.kind.replace('_', ' ')}" + (f": {one_line(turn.error)}" if turn.error else "")
+    for turn in told.turns:
+        if turn.kind != "saga_started":
+            yield f"  {turn.kind.replace('_', ' ')}" + (f": {one_line(turn.error)}" if turn.error else "")
     errors = [event for event in told.events if event.traceback and not _is_planned(event.traceback)]
     if errors:
         yield f"The last error in its code, at {plain(errors[-1].step)}:"

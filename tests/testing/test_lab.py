@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from django_saga import SagaError, operations
-from django_saga.models import SagaEvent, SagaStep
+from django_saga import Saga, SagaError, operations, step
+from django_saga.dsl.registry import registry
+from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.signals import saga_finished
 from django_saga.store import clock
 from django_saga.testing import (
@@ -111,11 +112,12 @@ def test_nothing_is_carried_inside_a_transaction_of_the_test_itself(bank):
     with SagaLab() as lab:
         LabSaga.start(FIVE)
 
-        with transaction.atomic(), pytest.raises(SagaError, match=r"inside transaction\.atomic"):
-            lab.run()
+        for carry in (lab.run, lambda: LabSaga.run(FIVE)):
+            with transaction.atomic(), pytest.raises(SagaError, match=r"inside transaction\.atomic"):
+                carry()
 
         lab.run()
-    assert bank.balance == 6
+    assert (bank.balance, SagaInstance.objects.count()) == (6, 1)
 
 
 # --- time -----------------------------------------------------------------------------------------
@@ -178,6 +180,21 @@ def test_a_saga_that_begins_later_is_begun_then(lab):
     lab.advance(milliseconds=1)
 
     assert_completed(saga)
+
+
+def test_what_was_started_for_later_since_the_lab_last_looked_is_waited_for(lab):
+    with registry.isolated():
+
+        class ReminderSaga(Saga):
+            @step(no_compensation=True)
+            def remind(self, ctx):
+                pass
+
+        lab.run()
+        saga = ReminderSaga.start(run_at=timedelta(days=1))
+        lab.run()
+
+        assert_completed(saga)
 
 
 def test_a_deadline_passes_while_a_retry_is_waited_for(lab, bank):
