@@ -8,6 +8,7 @@ import os
 import random
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -28,6 +29,8 @@ from django_saga.exceptions import (
 from django_saga.faults import fault_point
 
 _HERE = os.path.dirname(__file__)
+# What jitter is drawn from; a test puts something certain in its place.
+chance: Callable[[], float] = random.random
 
 
 def run(task: Task) -> Outcome:
@@ -138,7 +141,7 @@ def failed(task: Task, error: BaseException) -> Outcome:
         permanent=permanent,
         partial=data is not None,
         retry_after=error.delay if isinstance(error, RetryLater) else None,
-        chance=random.random(),  # noqa: S311
+        chance=chance(),
     )
     return _outcome(task, event, error=error, compensation_data=data)
 
@@ -154,7 +157,7 @@ def unknown(
         cause=cause,
         permanent=permanent,
         crash_limit=get_settings().max_crashes,
-        chance=random.random(),  # noqa: S311
+        chance=chance(),
     )
     outcome = _outcome(task, event, error=error)
     outcome.error = clean(f"{cause}: {said}" if said else cause)

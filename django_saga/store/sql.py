@@ -60,6 +60,13 @@ def now(connection: BaseDatabaseWrapper, ahead: float = 0.0) -> str:
     return f"(utc_timestamp(6) + INTERVAL {later} SECOND)"
 
 
+def literal(connection: BaseDatabaseWrapper, at: datetime) -> str:
+    """Give the SQL for the time ``at``, where ``now`` could stand."""
+    if connection.vendor == "postgresql":
+        return f"timestamptz '{at.isoformat()}'"
+    return f"'{connection.ops.adapt_datetimefield_value(at)}'"
+
+
 def epoch(connection: BaseDatabaseWrapper) -> str:
     """Give the SQL for the time right now in seconds since 1970, as a float: cheap to read for many rows."""
     return {
