@@ -136,7 +136,7 @@ def _must_go_forward(definition: SagaDefinition, dead: StepState) -> bool:
     """True for a dead step past the pivot, and for a pivot that may have succeeded and cannot be undone."""
     spec = definition[dead.name]
     in_doubt = spec.pivot and spec.undo is None and dead.status is StepStatus.UNKNOWN
-    return in_doubt or (bool(definition.pivot) and dead.name in definition.past_pivot)
+    return in_doubt or dead.name in definition.past_pivot
 
 
 def _recover(

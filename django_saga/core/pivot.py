@@ -58,7 +58,7 @@ def _recovery(definition: SagaDefinition, step: StepDefinition) -> Iterator[Prob
             f"forward_recovery={recovery!r} is not a ForwardRecovery.",
             f"Use ForwardRecovery.{', '.join(ForwardRecovery.__members__)}; ALTERNATE takes the step.",
         )
-    elif not definition.pivot or step.name not in definition.past_pivot:
+    elif step.name not in definition.past_pivot:
         yield Problem(
             "forward-recovery",
             step.name,

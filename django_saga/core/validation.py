@@ -22,7 +22,7 @@ def problems(definition: SagaDefinition, *, max_steps: int = 200) -> list[Proble
     found = [*_saga(definition, max_steps), *_names(definition)]
     graph = list(_graph(definition))
     sound = not graph and not any(problem.code == "duplicate-step" for problem in found)
-    past_pivot = definition.past_pivot if sound and definition.pivot else frozenset()
+    past_pivot = definition.past_pivot if sound else frozenset()
     for step in definition.steps:
         found += [*_step(step), *_compensation(step, past_pivot)]
     return found + graph + (list(forward_problems(definition)) if sound else [])
