@@ -26,6 +26,16 @@ class UndoDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeDefinition:
+    """What finds out whether a step in doubt had its effect."""
+
+    function: str  # the name of the function, for people
+    retry: Retry = DEFAULT_UNDO_RETRY
+    timeout: timedelta | None = None
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDefinition:
     """One step: where it stands in the graph, and how it is tried.
 
@@ -43,6 +53,7 @@ class StepDefinition:
     is_async: bool = False
     queue: str = "default"
     undo: UndoDefinition | None = None
+    probe: ProbeDefinition | None = None
     no_compensation: bool = (
         False  # declared needless; without it and without ``undo`` the definition is wrong
     )
@@ -202,6 +213,7 @@ class SagaDefinition:
                 step.atomic,
                 step.undo is not None,
                 bool(step.undo and step.undo.atomic),
+                *(["probe"] if step.probe else []),
             ]
             for step in self.steps
         ]

@@ -42,11 +42,12 @@ class SagaStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent(Event):
-    """The end of one attempt of a step, or of its compensation when ``undo``."""
+    """The end of one attempt of a step, of its compensation when ``undo``, of its probe when ``probe``."""
 
     step: str
     attempt: int = 1
     undo: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +57,14 @@ class StepSucceeded(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed(StepEvent):
-    """The attempt certainly failed. ``partial``: it handed over work that has to be undone all the same."""
+    """The attempt certainly failed. ``partial``: it handed over work that has to be undone all the same.
+    ``disproved``: a probe found that no attempt had its effect.
+    """
 
     kind: ClassVar[str] = "step_failed"
     permanent: bool = False
     partial: bool = False
+    disproved: bool = False
     retry_after: timedelta | None = None
     chance: float = 0.0
 
@@ -169,6 +173,8 @@ def to_data(event: Event) -> dict[str, Any]:
         # By far the most frequent, and there is little to say of it.
         if event.undo:
             data["undo"] = True
+        if event.probe:
+            data["probe"] = True
         if event.in_flight:
             data["in_flight"] = list(event.in_flight)
         return data

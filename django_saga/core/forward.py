@@ -67,7 +67,7 @@ def step_failed(
     again, why = _next_try(definition, step, event, now)
     if again is not None:
         return Decision(SagaStatus.RUNNING, {step.name: again})
-    return _dead_step(definition, state, event, now, tries.given_up(step, event, why), "failed")
+    return _given_up(definition, state, event, now, step, why)
 
 
 def step_unknown(
@@ -77,9 +77,24 @@ def step_unknown(
     again, why = _next_try(definition, step, event, now)
     if again is not None:
         return Decision(SagaStatus.RUNNING, {step.name: again})
+    return _given_up(definition, state, event, now, step, why)
+
+
+def _given_up(
+    definition: SagaDefinition,
+    state: SagaState,
+    event: events.StepFailed | events.StepUnknown,
+    now: datetime,
+    step: StepState,
+    why: str,
+) -> Decision:
+    """Close a step that is not tried again; one in doubt is probed first."""
+    dead = tries.given_up(step, event, why)
+    if dead.status is StepStatus.UNKNOWN and definition[step.name].probe and not step.probing:
+        return Decision(SagaStatus.RUNNING, {step.name: dead.begin_probe(now)})
     # The step's own reason makes room for its compensation's, so the saga keeps this one.
     reason = tries.CRASH_LOOP if why == tries.CRASH_LOOP else "failed"
-    return _dead_step(definition, state, event, now, tries.given_up(step, event, why), reason)
+    return _dead_step(definition, state, event, now, dead, reason)
 
 
 def _next_try(
@@ -89,6 +104,8 @@ def _next_try(
     now: datetime,
 ) -> tuple[StepState | None, str]:
     spec = definition[step.name]
+    if step.probing and spec.probe:
+        return tries.next_try(step, event, spec.probe.retry, now)
     again, why = tries.next_try(step, event, spec.retry, now)
     endless = spec.forward_recovery is ForwardRecovery.RETRY and why in (tries.SPENT, tries.STEP_DEADLINE)
     return (tries.endless(step, event, spec.retry, now), "") if endless else (again, why)

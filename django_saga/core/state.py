@@ -17,6 +17,8 @@ SKIPPED_OVER = "step skipped"
 STOOD_IN = "alternate taken"
 FORWARD_REASONS = frozenset({SKIPPED_OVER, STOOD_IN})
 PAST_PIVOT = "failed past the pivot"
+# Why a step in doubt is open again: not to be tried, but to find out how it ended.
+PROBING = "being probed"
 
 
 class StepState(NamedTuple):
@@ -47,9 +49,19 @@ class StepState(NamedTuple):
         return self.status is StepStatus.SCHEDULED or self.status is StepStatus.UNDO_SCHEDULED
 
     @property
+    def probing(self) -> bool:
+        """True while the open attempt is one of the probe."""
+        return self.reason == PROBING and self.status is StepStatus.SCHEDULED
+
+    @property
     def is_dead(self) -> bool:
         """True for a forward step that ended without success: past the pivot it holds the saga up."""
         return self.status is StepStatus.FAILED or self.status is StepStatus.UNKNOWN
+
+    def begin_probe(self, now: datetime) -> StepState:
+        """Open the probe."""
+        status = StepStatus.SCHEDULED
+        return StepState(self.name, status, outcome=self.outcome, due_at=now, reason=PROBING)
 
     def begin_undo(self, now: datetime) -> StepState:
         """Open the compensation."""

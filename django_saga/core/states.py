@@ -112,6 +112,30 @@ class Alternate:
     step: object
 
 
+class Probe(StrEnum):
+    """What a probe found out of an attempt nobody knew the end of.
+
+    ``HAPPENED`` may bring the step's result: ``Probe.HAPPENED({"charge_id": "c-1"})``.
+    """
+
+    HAPPENED = "happened"
+    DID_NOT_HAPPEN = "did not happen"
+    CANNOT_TELL = "cannot tell"
+
+    def __call__(self, result: object) -> Happened:
+        """Give the answer with the result the step would have returned."""
+        if self is not Probe.HAPPENED:
+            raise TypeError(f"Probe.{self.name} takes no result")
+        return Happened(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The effect is there, and this is its result."""
+
+    result: object
+
+
 TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})
 LIVE_SAGA = frozenset({SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING})
 # A live step's row has an alarm; every other row is at rest and out of the claim's index.

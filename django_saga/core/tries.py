@@ -14,6 +14,7 @@ from django_saga.core.states import Outcome, StepStatus
 CRASH_LOOP = "crash loop"
 SPENT = "attempts spent"
 STEP_DEADLINE = "step deadline passed"
+DISPROVED = "did not happen"
 
 
 def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
@@ -68,9 +69,13 @@ def next_try(
 
 
 def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why: str) -> StepState:
-    """Close a forward step that will not be tried again: one that was ever in doubt stays in doubt."""
+    """Close a forward step that will not be tried again: one that was ever in doubt stays so, unless its
+    probe disproved that.
+    """
     partial = isinstance(event, events.StepFailed) and event.partial
-    doubtful = step.outcome is Outcome.UNKNOWN
+    disproved = isinstance(event, events.StepFailed) and event.disproved
+    doubtful = step.outcome is Outcome.UNKNOWN and not disproved
+    why = DISPROVED if disproved else why
     status = StepStatus.UNKNOWN if doubtful else StepStatus.FAILED
     outcome = Outcome.UNKNOWN if doubtful else Outcome.FAILED
     return StepState(step.name, status, event.attempt, step.crashes, outcome, partial, reason=why)

@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync
 
 from django_saga.conf import get_settings
 from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded, StepUnknown
+from django_saga.core.states import Happened, Probe
 from django_saga.engine.context import Context
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.exceptions import (
@@ -70,7 +71,10 @@ def begin(task: Task) -> None:
 def call(task: Task) -> Any:
     """Call the step's function, or its compensation."""
     name = task.row.name
-    function = task.program.undo(name) if task.undo else task.program.do(name)
+    if task.probing:
+        function = task.program.probe(name)
+    else:
+        function = task.program.undo(name) if task.undo else task.program.do(name)
     return function(Context(task))
 
 
@@ -93,12 +97,35 @@ def succeeded(task: Task, value: Any) -> Outcome:
     failure.
     """
     fault_point("comp.after_user" if task.undo else "step.after_user")
+    if task.probing:
+        return _probed(task, value)
     try:
         result, data = payloads(task, value)
     except EncodingError as error:
         return failed(task, error)
     event = StepSucceeded(step=task.row.name, attempt=task.row.attempt, undo=task.undo)
     return _outcome(task, event, result=result, compensation_data=data)
+
+
+def _probed(task: Task, answer: Any) -> Outcome:
+    name, attempt = task.row.name, task.row.attempt
+    happened = isinstance(answer, Happened)
+    if happened or answer is Probe.HAPPENED:
+        try:
+            result = task.program.encode_result(name, answer.result if happened else None)
+        except EncodingError as error:
+            return failed(task, error)
+        return _outcome(task, StepSucceeded(step=name, attempt=attempt, probe=True), result=result)
+    if answer is Probe.DID_NOT_HAPPEN:
+        event = StepFailed(step=name, attempt=attempt, probe=True, permanent=True, disproved=True)
+    elif answer is Probe.CANNOT_TELL:
+        event = StepFailed(step=name, attempt=attempt, probe=True, chance=chance())
+    else:
+        members = ", ".join(f"Probe.{member}" for member in Probe.__members__)
+        return failed(task, PermanentFailure(f"The probe of step {name} gave {answer!r}. Return {members}."))
+    outcome = _outcome(task, event)
+    outcome.error_class, outcome.error = "probe", f"the probe says: {answer}"
+    return outcome
 
 
 def payloads(task: Task, value: Any) -> tuple[str | None, str | None]:
@@ -124,7 +151,8 @@ def failed(task: Task, error: BaseException) -> Outcome:
     if _is_doubtful(error) and not task.atomic:
         return unknown(task, Cause.REPORTED, str(error), error, permanent=not task.retry.allows(error))
     data = None
-    if isinstance(error, PermanentFailure) and error.compensation_data is not None and not task.undo:
+    is_step = not (task.undo or task.probing)
+    if isinstance(error, PermanentFailure) and error.compensation_data is not None and is_step:
         try:
             data = _for_compensation(task, error.compensation_data)
         except EncodingError as wrong:
@@ -138,6 +166,7 @@ def failed(task: Task, error: BaseException) -> Outcome:
         step=name,
         attempt=attempt,
         undo=task.undo,
+        probe=task.probing,
         permanent=permanent,
         partial=data is not None,
         retry_after=error.delay if isinstance(error, RetryLater) else None,
@@ -154,6 +183,7 @@ def unknown(
         step=task.row.name,
         attempt=task.row.attempt,
         undo=task.undo,
+        probe=task.probing,
         cause=cause,
         permanent=permanent,
         crash_limit=get_settings().max_crashes,
@@ -178,7 +208,11 @@ def lapsed(task: Task) -> Recorded:
 def refused(outcome: Outcome, error: BaseException) -> Outcome:
     """Give the failure that stands for ``outcome``, which the database would not take."""
     event = StepFailed(
-        step=outcome.event.step, attempt=outcome.event.attempt, undo=outcome.event.undo, permanent=True
+        step=outcome.event.step,
+        attempt=outcome.event.attempt,
+        undo=outcome.event.undo,
+        probe=outcome.event.probe,
+        permanent=True,
     )
     return _outcome(outcome.task, event, error=error)
 

@@ -107,5 +107,5 @@ def lane_of(definition: SagaDefinition, step: StepState, *, undo: bool, max_cras
     if step.crashes >= min(_SUSPECT, max_crashes):
         return ALONE
     spec = definition[step.name]
-    part = spec.undo if undo else spec
+    part = spec.undo if undo else spec.probe if step.probing and spec.probe else spec
     return "async" if part is not None and part.is_async else "thread"

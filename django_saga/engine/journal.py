@@ -213,7 +213,7 @@ def _row(work: Work, state: StepState, now: datetime) -> StepRow:
     row.take(state)
     if row.due_at is None:
         row.ended_at = now
-    elif row.undo or row.crashes:
+    else:
         limit = get_settings().max_crashes
         row.executor = lane_of(work.definition, state, undo=row.undo, max_crashes=limit)
     return row

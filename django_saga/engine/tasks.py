@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from django_saga.conf import get_settings
-from django_saga.core.definition import SagaDefinition, StepDefinition
+from django_saga.core.definition import ProbeDefinition, SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.events import StepEvent
 from django_saga.core.retry import Retry
+from django_saga.core.state import PROBING
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Task:
     and was fenced.
     ``known``: in a saga whose steps never run side by side, the rows of its other steps as this process left
     them; None where it did not see them all. Whoever uses them checks them against the fence.
+    ``probing``: not the step is to run, but its probe. ``part``: the policies of what is being run.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
     """
@@ -55,9 +57,11 @@ class Task:
     background: str = ""
     known: Mapping[str, StepRow] | None = None
     undo: bool = False
+    probing: bool = False
     atomic: bool = False
     is_async: bool = False
     step: StepDefinition = field(init=False)
+    part: StepDefinition | UndoDefinition | ProbeDefinition = field(init=False)
     started: float | None = None
     started_at: datetime | None = None
     lost: bool = False
@@ -71,9 +75,11 @@ class Task:
     def __post_init__(self) -> None:
         self.step = self.program.definition[self.row.name]
         self.undo = self.row.undo
-        part = self.step.undo if self.undo else self.step
+        self.probing = self.row.reason == PROBING and not self.undo and self.step.probe is not None
+        part = self.step.undo if self.undo else self.step.probe if self.probing else self.step
         assert part is not None
-        self.atomic = part.atomic
+        self.part = part
+        self.atomic = not isinstance(part, ProbeDefinition) and part.atomic
         self.is_async = part.is_async
         if not (self.undo or self.step.after) and self.program.definition.is_chain:
             self.known = {}
@@ -91,16 +97,12 @@ class Task:
     @property
     def retry(self) -> Retry:
         """The policy of what is being tried."""
-        part = self.step.undo if self.undo else self.step
-        assert part is not None
-        return part.retry
+        return self.part.retry
 
     @property
     def timeout(self) -> timedelta:
         """How long this attempt may take: its own limit, or what is left of the step's deadline."""
-        part = self.step.undo if self.undo else self.step
-        assert part is not None
-        limit = part.timeout or get_settings().step_timeout
+        limit = self.part.timeout or get_settings().step_timeout
         if self.row.deadline_at is not None and self.row.claimed_at is not None:
             limit = min(limit, max(self.row.deadline_at - self.row.claimed_at, timedelta(0)))
         return limit
