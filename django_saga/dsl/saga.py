@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from django_saga import ports
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
-from django_saga.dsl.assembly import BODY, Body, assemble
+from django_saga.dsl.assembly import BODY, Assembly, Body, assemble
 from django_saga.dsl.handle import Handle
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
@@ -168,9 +168,18 @@ def _define(cls: Any) -> None:
     if explicit is None:
         cls._default_name = True
         cls.name = explicit = _snake_case(cls.__name__)
+    equip(cls, explicit, assemble(cls, _RESERVED))
+
+
+def equip(
+    cls: Any, name: str, assembly: Assembly, *, place: str = "", hints: Mapping[str, str] | None = None
+) -> None:
+    """Make ``cls`` the saga ``name`` of the steps in ``assembly``, and register it.
+
+    ``place``: where it is written, if that is no class. ``hints``: other remedies, by the code of a problem.
+    """
     cls.abstract = False
-    assembly = assemble(cls, _RESERVED)
-    definition = assembly.define(cls, explicit)
+    definition = assembly.define(cls, name)
     cls.program = Program(
         definition=definition,
         saga=cls,
@@ -178,6 +187,8 @@ def _define(cls: Any) -> None:
         input=cls.input,
         output=cls.output,
         found=tuple(assembly.problems),
+        place=place,
+        hints=hints or {},
     )
     registry.register(cls.program)
 

@@ -64,9 +64,12 @@ def begin(task: Task) -> None:
 
 def call(task: Task) -> Any:
     """Call the step's function, or its compensation."""
-    name = task.row.name
-    function = task.program.undo(name) if task.undo else task.program.do(name)
-    return function(Context(task))
+    name, context = task.row.name, Context(task)
+    if task.undo:
+        return task.program.undo(name)(context)
+    if task.program.functions[name].input is not None:
+        _ = context.input  # what cannot be made fails the attempt before the function has any effect
+    return task.program.do(name)(context)
 
 
 class _TimedOut(Exception):
