@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from django_saga.core.states import FailurePolicy as FailurePolicy
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
+    from django_saga.dsl.action import action as action
     from django_saga.dsl.builder import SagaBuilder as SagaBuilder
+    from django_saga.dsl.composed import ComposedSaga as ComposedSaga
     from django_saga.dsl.flow import Flow as Flow
     from django_saga.dsl.flow import saga as saga
     from django_saga.dsl.handle import Handle
@@ -49,7 +51,9 @@ _HOME = {
     "FailurePolicy": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
+    "action": "dsl.action",
     "SagaBuilder": "dsl.builder",
+    "ComposedSaga": "dsl.composed",
     "Flow": "dsl.flow",
     "saga": "dsl.flow",
     "part": "dsl.part",

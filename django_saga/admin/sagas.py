@@ -30,7 +30,7 @@ class SagaInstanceAdmin(EndlessAdmin):
     list_display = ["label", "key", "state", "where", "began"]
     list_filter = ["status", DefinitionFilter, BeganFilter]
     list_select_related = ["definition"]
-    list_defer = ["input", "definition__graph", "definition__description"]
+    list_defer = ["input", "graph", "definition__graph", "definition__description"]
     search_fields = ["id"]
     search_help_text = _(
         "Part of a saga's name, a whole idempotency key, or an id: at least the first 8 characters of it."

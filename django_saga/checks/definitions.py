@@ -40,6 +40,7 @@ IDS = {
     "retry-type": "django_saga.E026",
     "duration-type": "django_saga.E027",
     "schema": "django_saga.E028",
+    "action-type": "django_saga.E029",
 }
 DEFINED_TWICE = "django_saga.E018"
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Self, TypeAlias, Unpack
 
-from django_saga.dsl.building import SagaOptions, build, check_options
-from django_saga.dsl.part import Draft, Earlier, Part, PartOptions, part
+from django_saga.dsl.building import SagaOptions, build
+from django_saga.dsl.part import Draft, Earlier, Part, PartOptions, part, refuse_unknown
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import StepFunction
 
@@ -23,7 +23,7 @@ class SagaBuilder:
     """
 
     def __init__(self, name: str, **options: Unpack[SagaOptions]) -> None:
-        check_options("SagaBuilder", options)
+        refuse_unknown("SagaBuilder", options, SagaOptions)
         self._name = name
         self._options = options
         self._draft = Draft()

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any, TypedDict
 
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
-from django_saga.core.validation import MAX_NAME_LENGTH, did_you_mean
+from django_saga.core.validation import MAX_NAME_LENGTH
 from django_saga.dsl.part import Draft
-from django_saga.dsl.saga import Saga, SagaType, equip
+from django_saga.dsl.registry import registry
+from django_saga.dsl.saga import Saga, SagaType, make_program
 
 
 class SagaOptions(TypedDict, total=False):
@@ -22,13 +23,6 @@ class SagaOptions(TypedDict, total=False):
     failure_policy: FailurePolicy | Grace
     compensation_policy: CompensationPolicy
     description: str
-
-
-def check_options(what: str, options: SagaOptions) -> None:
-    """Refuse what is no option of a saga. Raises ``TypeError``."""
-    known = SagaOptions.__annotations__
-    for option in options.keys() - known:
-        raise TypeError(f"{what}: there is no option {option!r}.{did_you_mean(option, known)}")
 
 
 def build(
@@ -45,7 +39,7 @@ def build(
         **attributes,
     }
     saga: Any = SagaType(qualname.rpartition(".")[2], (Saga,), body)
-    equip(saga, name, draft.assembly(), place=place, hints=_hints(form))
+    registry.register(make_program(saga, name, draft.assembly(), place=place, hints=_hints(form)))
     return saga  # type: ignore[no-any-return]
 
 

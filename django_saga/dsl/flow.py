@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, TypeAlias, Unpack, cast, overload
 
 from django_saga.dsl import expression
-from django_saga.dsl.building import SagaOptions, build, check_options
+from django_saga.dsl.building import SagaOptions, build
 from django_saga.dsl.expression import Reference
 from django_saga.dsl.mapping import Mapper
-from django_saga.dsl.part import Draft, Part, PartOptions, StepOptions, part
+from django_saga.dsl.part import Draft, Part, PartOptions, StepOptions, part, refuse_unknown
 from django_saga.dsl.placeholder import Placeholder, as_data, reference, steps_in
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import StepFunction
@@ -136,7 +136,7 @@ def saga(
     docstring. What it returns is the saga's result. Raises ``TypeError`` where it uses a value that is not
     there yet, as in ``if r["ok"]:``.
     """
-    check_options("@saga", options)
+    refuse_unknown("@saga", options, SagaOptions)
 
     def decorate(traced: Traced) -> type[Saga]:
         if not inspect.isfunction(traced) or inspect.iscoroutinefunction(traced) or _yields(traced):

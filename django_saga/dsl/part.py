@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
@@ -16,17 +16,27 @@ from django_saga.dsl.step import Compensation, Duration, Step, StepFunction
 Earlier: TypeAlias = "StepFunction | Part | str"
 
 
-class StepOptions(TypedDict, total=False):
+class CompensationOptions(TypedDict, total=False):
+    """How a compensation is tried."""
+
+    retry: Retry | None
+    timeout: Duration | None
+    atomic: bool
+
+
+class ActionOptions(CompensationOptions, total=False):
+    """Options of a step that belong to what it does, wherever it stands; see ``@step``."""
+
+    deadline: Duration | None
+    queue: str | None
+    no_compensation: bool
+
+
+class StepOptions(ActionOptions, total=False):
     """Options of a step, as ``@step`` takes them, and ``compensate``: the function that undoes it."""
 
     name: str | None
     after: Earlier | Iterable[Earlier] | None
-    retry: Retry | None
-    timeout: Duration | None
-    deadline: Duration | None
-    atomic: bool
-    queue: str | None
-    no_compensation: bool
     compensate: StepFunction | Part | None
 
 
@@ -63,13 +73,15 @@ def part(function: StepFunction | Part, /, **options: Unpack[PartOptions]) -> Pa
         given, options = given.function, cast("PartOptions", {**given.options, **options})
     if not callable(given):
         raise TypeError(f"A step is a function, not {given!r}.")
-    for option in options.keys() - _OPTIONS:
-        meant = did_you_mean(option, _OPTIONS)
-        raise TypeError(f"Step {_name_of(given)}: there is no option {option!r}.{meant}")
+    refuse_unknown(f"Step {_name_of(given)}", options, PartOptions)
     return Part(given, options)
 
 
-_OPTIONS = frozenset(PartOptions.__annotations__) | frozenset(StepOptions.__annotations__)
+def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
+    """Refuse options that the ``TypedDict`` ``known`` does not have. Raises ``TypeError``."""
+    names = known.__annotations__
+    for option in options.keys() - names:
+        raise TypeError(f"{what}: there is no option {option!r}.{did_you_mean(option, names)}")
 
 
 @dataclass(slots=True)
@@ -95,7 +107,8 @@ class Draft:
         """
         options: dict[str, Any] = {**given.options}
         compensate, explicit = options.pop("compensate", None), options.pop("after", None)
-        mapper = options.pop("input", None) or mapper
+        own_mapper = options.pop("input", None)
+        mapper = own_mapper if mapper is None else mapper
         step = Step(given.function, **options)
         kept: list[Any] = [] if explicit is None else _as_list(explicit)
         implied = [*(after if explicit is None else ()), *needs]
@@ -173,10 +186,7 @@ def _name_of(function: StepFunction) -> str:
 def _compensation(step: Step, given: StepFunction | Part) -> Compensation:
     found = part(given)
     options: dict[str, Any] = {**found.options}
-    if wrong := options.keys() - {"retry", "timeout", "atomic"}:
-        raise TypeError(
-            f"Step {step.name}: its compensation takes retry, timeout and atomic, not {', '.join(wrong)}."
-        )
+    refuse_unknown(f"The compensation of step {step.name}", options, CompensationOptions)
     return Compensation(step, found.function, **options)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
-from typing import Any, get_args, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 from django.db import connections
 
@@ -38,6 +38,10 @@ class Program:
     found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
     place: str = ""  # where it is written, unless that is where its class says
     hints: Mapping[str, str] = field(default_factory=dict)  # by code: remedies in the words of its form
+    graph: str | None = None  # of a saga that was composed at run time: its steps as JSON text
+    home: Program | None = None  # likewise: the program that is registered, and composed it
+
+    brings_graph: ClassVar[bool] = False  # True for one whose sagas are composed at run time
 
     def __repr__(self) -> str:
         return f"<program of {self.definition}>"
@@ -46,6 +50,15 @@ class Program:
     def path(self) -> str:
         """Where the saga is written: ``shop.sagas.OrderSaga``."""
         return self.place or f"{self.saga.__module__}.{self.saga.__qualname__}"
+
+    @property
+    def registered(self) -> Program:
+        """The program whose definition is in the registry and in the database."""
+        return self.home or self
+
+    def of(self, graph: str | None) -> Program:
+        """Give the program of a saga of this definition that was started with ``graph``."""
+        return self
 
     # --- running ----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -144,6 +144,10 @@ class Saga(metaclass=SagaType):
         return await sync_to_async(cls.get)(saga_id, using=using)
 
     @classmethod
+    def _make_program(cls, name: str) -> Program:
+        return make_program(cls, name, assemble(cls, _RESERVED))
+
+    @classmethod
     def _startable(cls) -> Program:
         program: Program | None = vars(cls).get("program")
         if program is None:
@@ -168,29 +172,25 @@ def _define(cls: Any) -> None:
     if explicit is None:
         cls._default_name = True
         cls.name = explicit = _snake_case(cls.__name__)
-    equip(cls, explicit, assemble(cls, _RESERVED))
+    cls.program = cls._make_program(explicit)
+    registry.register(cls.program)
 
 
-def equip(
-    cls: Any, name: str, assembly: Assembly, *, place: str = "", hints: Mapping[str, str] | None = None
-) -> None:
-    """Make ``cls`` the saga ``name`` of the steps in ``assembly``, and register it.
-
-    ``place``: where it is written, if that is no class. ``hints``: other remedies, by the code of a problem.
-    """
+def make_program(
+    cls: Any, name: str, assembly: Assembly, kind: type[Program] = Program, **more: Any
+) -> Program:
+    """Make ``cls`` the saga ``name`` of the steps in ``assembly``; ``more`` are attributes of its program."""
     cls.abstract = False
-    definition = assembly.define(cls, name)
-    cls.program = Program(
-        definition=definition,
+    cls.program = kind(
+        definition=assembly.define(cls, name),
         saga=cls,
         functions=assembly.functions(),
         input=cls.input,
         output=cls.output,
         found=tuple(assembly.problems),
-        place=place,
-        hints=hints or {},
+        **more,
     )
-    registry.register(cls.program)
+    return cls.program  # type: ignore[no-any-return]
 
 
 def _snake_case(name: str) -> str:

@@ -11,6 +11,7 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import CancelRequested, Event, UndoRetried
 from django_saga.dsl.registry import registry
 from django_saga.engine import journal, recorder, wake
+from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.models import SagaInstance, SagaOperation
@@ -43,7 +44,7 @@ def _act(
     with transaction.atomic(using=using):
         before = after = _locked_status(using, saga.pk)
         try:
-            recorded = journal.tell(using, saga.pk, _definition(saga), event, why=why)
+            recorded = journal.tell(using, saga.pk, _definition(using, saga), event, why=why)
         except (IllegalTransition, UnknownSaga) as error:
             refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
         else:
@@ -79,5 +80,6 @@ def _locked_status(using: str, saga_id: UUID) -> str:
     return sagas.lock(using, [saga_id])[saga_id].status
 
 
-def _definition(saga: SagaInstance) -> SagaDefinition:
-    return registry.get(saga.definition.name, saga.definition.version).definition
+def _definition(using: str, saga: SagaInstance) -> SagaDefinition:
+    found = registry.get(saga.definition.name, saga.definition.version)
+    return program_of(using, found, saga.pk).definition

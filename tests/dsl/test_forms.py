@@ -274,7 +274,7 @@ UNKNOWN: dict[str, Any] = {"verison": 2}
         (lambda: SagaBuilder("order").step("ship"), "A step is a function, not 'ship'."),  # type: ignore[arg-type]
         (
             lambda: SagaBuilder("order").step(ship, compensate=part(release, queue="slow")),
-            "Step ship: its compensation takes retry, timeout and atomic, not queue.",
+            "The compensation of step ship: there is no option 'queue'.",
         ),
     ],
 )

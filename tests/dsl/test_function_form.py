@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from django_saga import Saga, saga
+from django_saga import Saga, part, saga
 from django_saga.dsl.flow import Flow
 
 
@@ -229,3 +229,15 @@ def generating(flow, input):
 def test_only_a_plain_function_can_be_traced(wrong):
     with pytest.raises(TypeError, match=r"@saga: decorate a def function \(flow, input\), not"):
         saga(wrong)
+
+
+def test_an_input_given_where_a_part_is_used_stands_over_its_own():
+    own = part(a, input=lambda ctx: "its own", no_compensation=True)
+
+    @saga
+    def order(flow, input):
+        flow.step(own, "given", name="first")
+        flow.step(own, name="second")
+
+    made = [order.program.functions[name].input(None) for name in ("first", "second")]  # type: ignore[misc]
+    assert made == ["given", "its own"]

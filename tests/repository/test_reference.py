@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 
 import django_saga
 from django_saga import (
+    ComposedSaga,
     Context,
     Flow,
     Retry,
@@ -73,6 +74,7 @@ def test_the_members_of_the_public_classes_are_in_the_reference():
     ]
     assert set(first_cells(section("api", "## `SagaBuilder`"))) == public(SagaBuilder)
     assert set(first_cells(section("api", "## `saga`"))) == public(Flow)
+    assert set(first_cells(section("api", "## `ComposedSaga`"))) == public(ComposedSaga) - {"abstract"}
     assert first_cells(section("api", "## `django_saga.operations`")) == operations.__all__
     assert first_cells(section("api", "## `django_saga.testing`")) == testing.__all__
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Context, FailurePolicy, OutcomeUnknown, PermanentFailure, Retry, Saga, step
+from django_saga import (
+    ComposedSaga,
+    Context,
+    FailurePolicy,
+    OutcomeUnknown,
+    PermanentFailure,
+    Retry,
+    Saga,
+    action,
+    step,
+)
 from tests import ledger
 
 # No wait between attempts: a sweep is to see them too.
@@ -198,3 +208,44 @@ class SweepStuckSaga(Saga):
     @step(after=[charge, pack], no_compensation=True)
     def ship(self, ctx: Context) -> None:
         raise PermanentFailure("the last step says no")
+
+
+@action(retry=_TRIES)
+async def outside(ctx: Context) -> str:
+    return _outside(ctx)
+
+
+@outside.compensation(retry=_TRIES)
+def outside_again(ctx: Context) -> None:
+    _outside(ctx)
+
+
+@action(atomic=True, retry=_TRIES)
+def inside(ctx: Context) -> str:
+    assert ctx.input == "begin"
+    return _in_database(ctx)
+
+
+@inside.compensation(atomic=True, retry=_TRIES)
+def inside_out(ctx: Context) -> None:
+    assert (ctx.input, ctx.result) == ("begin", "left")
+    _in_database(ctx)
+
+
+@action(retry=_TRIES, no_compensation=True)
+def last(ctx: Context) -> str:
+    return _last(ctx, ctx.input["fails"])
+
+
+class SweepComposedSaga(ComposedSaga):
+    """Composed at run time: two branches of the same actions, joined by a step that fails."""
+
+    actions = (outside, inside, last)
+
+
+STEPS = (
+    {"action": "outside", "name": "begin"},
+    {"action": "inside", "name": "left", "input": {"$result": "begin"}},
+    {"action": "outside", "name": "right", "after": ["begin"]},
+    {"action": "last", "name": "join", "after": ["left", "right"], "input": {"fails": {"$input": "fails"}}},
+)
