@@ -76,9 +76,11 @@ class SagaInstanceAdmin(EndlessAdmin):
             "took": obj.finished_at,
             "deadline": obj.deadline_at,
         }
+        composed = [(_("Composed of"), {"fields": ["graph_shown"]})] if obj.graph is not None else []
         return [
             (None, {"fields": [name for name, has_value in shown.items() if has_value]}),
             (_("Input"), {"fields": ["input_shown"]}),
+            *composed,
         ]
 
     def page(self, request: HttpRequest, obj: SagaInstance) -> dict[str, Any]:
@@ -166,3 +168,7 @@ class SagaInstanceAdmin(EndlessAdmin):
     @admin.display(description=_("input"))
     def input_shown(self, saga: SagaInstance) -> SafeString | str:
         return cells.data(saga.input)
+
+    @admin.display(description=_("graph"))
+    def graph_shown(self, saga: SagaInstance) -> SafeString | str:
+        return cells.data(saga.graph)

@@ -88,6 +88,7 @@ def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
 class _Entry:
     step: Step
     after: list[Any]
+    before: frozenset[str]
     compensation: Compensation | None
     mapper: InputMapper | None
 
@@ -112,10 +113,12 @@ class Draft:
         step = Step(given.function, **options)
         kept: list[Any] = [] if explicit is None else _as_list(explicit)
         implied = [*(after if explicit is None else ()), *needs]
+        follows = [*kept, *self._shortest(implied, kept)]
         self._entries.append(
             _Entry(
                 step,
-                [*kept, *self._shortest(implied, kept)],
+                follows,
+                self._before(follows),
                 None if compensate is None else _compensation(step, compensate),
                 None if mapper is None else InputMapper(step.name, mapper),
             )
@@ -144,23 +147,19 @@ class Draft:
                 found.mappers[id(entry.step)] = entry.mapper
         return found
 
-    def _shortest(self, implied: Iterable[str], kept: Iterable[Any]) -> list[str]:
-        """Leave out of ``implied`` what the others come after anyway."""
+    def _shortest(self, implied: Iterable[str], kept: Sequence[Any]) -> list[str]:
+        """Leave out of ``implied`` what comes before the others anyway; give the rest as written."""
         names = [name for name in dict.fromkeys(implied) if name not in kept]
-        before = {name: self._before(name) for name in [*names, *(k for k in kept if isinstance(k, str))]}
-        left = [name for name in names if not any(name in before[other] for other in before)]
         place = {entry.step.name: at for at, entry in enumerate(self._entries)}
+        others = [self._before([name]) - {name} for name in (*names, *kept) if isinstance(name, str)]
+        left = [name for name in names if not any(name in before for before in others)]
         return sorted(left, key=lambda name: place.get(name, -1))
 
-    def _before(self, name: str) -> set[str]:
-        found: set[str] = set()
-        waiting = [name]
-        while waiting:
-            at = waiting.pop()
-            new = {n for e in self._entries if e.step.name == at for n in e.after if isinstance(n, str)}
-            waiting += new - found
-            found |= new
-        return found
+    def _before(self, follows: Iterable[Any]) -> frozenset[str]:
+        """Name the steps written so far that come before one that ``follows`` these, themselves included."""
+        known = {entry.step.name: entry.before for entry in self._entries}
+        named = [name for name in follows if isinstance(name, str)]
+        return frozenset(named).union(*(known.get(name, ()) for name in named))
 
     def _resolved(self, found: Assembly, entry: _Entry) -> Iterable[Any]:
         for item in entry.after:

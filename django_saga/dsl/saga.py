@@ -153,7 +153,7 @@ class Saga(metaclass=SagaType):
         if program is None:
             raise InvalidDefinition(f"{cls.__name__} is abstract: start a subclass that is not.")
         program.require_valid()
-        if rivals := registry.rivals(program):
+        if rivals := registry.rivals(program.registered):
             others = ", ".join(rival.path for rival in rivals)
             raise InvalidDefinition(
                 f"Saga {program.definition} is defined twice, by {program.path} and {others}. "

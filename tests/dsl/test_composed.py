@@ -139,6 +139,22 @@ def test_the_class_itself_has_no_steps_to_start(engine):
     assert written.get("id") == ("get", written.program, "id", None)
 
 
+def test_of_two_classes_with_one_name_and_version_no_saga_can_be_started(engine):
+    composed = fulfilment().compose(["reserve"])
+
+    class Rival(Saga):
+        name = "fulfilment"
+        version = 3
+
+    with pytest.raises(InvalidDefinition) as caught:
+        composed.start()
+
+    assert str(caught.value) == (
+        f"Saga fulfilment v3 is defined twice, by {composed.program.path} and {Rival.program.path}. "
+        "Set another name or version in one of them."
+    )
+
+
 def test_an_abstract_class_composes_nothing():
     with pytest.raises(InvalidDefinition, match="ComposedSaga is abstract"):
         ComposedSaga.compose(["reserve"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from django_saga import FailurePolicy, InvalidDefinition, Retry, Saga, SagaBuilder, part, saga, step
 from django_saga.checks.definitions import check_definitions, check_names
@@ -156,6 +158,20 @@ def test_every_form_is_started_alike(form, engine):
 
     assert handle == ("start", built.program, '{"traveller":"Ada"}', "k", timedelta(minutes=5), None)
     assert built.get("id") == ("get", built.program, "id", None)
+
+
+@pytest.mark.django_db
+def test_every_form_is_drawn_alike():
+    drawings = []
+    for form in FORMS:
+        with registry.isolated():
+            form()
+            out = StringIO()
+            call_command("saga_graph", "trip", stdout=out)
+            drawings.append(out.getvalue())
+
+    assert drawings[0] == drawings[1] == drawings[2]
+    assert "insure" in drawings[0]
 
 
 @pytest.mark.parametrize("first", FORMS)
