@@ -77,7 +77,7 @@ class Flow:
             raise TypeError("flow.parallel() within flow.parallel(): its steps run side by side already.")
         self._block = []
         yield
-        self._last = self._draft.ends(self._block) or self._last
+        self._last = tuple(self._block) or self._last
         self._block = None
 
     def _require_tracing(self) -> None:
@@ -106,13 +106,13 @@ class Flow:
             mapper: Mapper = partial(expression.resolve, data)
             needs = tuple(steps_in(data))
             given = part(_output, name="output", no_compensation=True)
-            self._draft.add(given, after=self._draft.ends(self._draft.names), needs=needs, mapper=mapper)
+            self._draft.add(given, after=self._draft.names, needs=needs, mapper=mapper)
         self._traced = True
         return self._draft
 
     def _is_the_end(self, returned: Any) -> bool:
         found = reference(returned, self)
-        return found is not None and self._draft.ends(self._draft.names) == (found.step,) and not found.path
+        return found is not None and self._draft.ends == (found.step,) and not found.path
 
 
 def _output(ctx: Any) -> Any:

@@ -130,10 +130,11 @@ class Draft:
         """The steps' names, in the order written."""
         return [entry.step.name for entry in self._entries]
 
-    def ends(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Give those of the steps ``names`` that none of the others comes after."""
-        waited = {name for entry in self._entries if entry.step.name in names for name in entry.after}
-        return tuple(name for name in names if name not in waited)
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The steps that none of the others comes after."""
+        waited = {name for entry in self._entries for name in entry.before}
+        return tuple(name for name in self.names if name not in waited)
 
     def assembly(self) -> Assembly:
         """Give the steps as a class's body gives its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import ComposedSaga, PermanentFailure, Retry, action
+from django_saga import ComposedSaga, PermanentFailure, Retry, RetryLater, action
 from tests.ledger import effect, external, wait_at_gate
 
 ONCE = Retry(attempts=1)
@@ -44,6 +44,11 @@ async def look(ctx: Any) -> Any:
 
 
 @action(no_compensation=True)
+def later(ctx: Any) -> None:
+    raise RetryLater(3600)
+
+
+@action(no_compensation=True)
 def refuse(ctx: Any) -> None:
     external(ctx.idempotency_key)
     raise PermanentFailure("no")
@@ -52,4 +57,4 @@ def refuse(ctx: Any) -> None:
 class ComposedTestSaga(ComposedSaga):
     """What tests compose."""
 
-    actions = (reserve, call_someone, wait, look, refuse)
+    actions = (reserve, call_someone, wait, look, later, refuse)

@@ -92,11 +92,14 @@ def test_one_key_belongs_to_one_input_and_one_graph():
 
 
 def test_operators_act_on_composed_sagas(ledger):
-    handle = ComposedTestSaga.compose(["reserve", "look"]).start()
+    handle = ComposedTestSaga.compose([{"action": "reserve", "name": "only_here"}, "later"]).start()
+    runtime.build_worker(using="default", once=True).run()
 
     operations.cancel(handle.id, by="a person")
+    runtime.build_worker(using="default", once=True).run()
 
     assert handle.status is SagaStatus.COMPENSATED
+    assert effects() == {f"{handle.id}:only_here:do": 1, f"{handle.id}:only_here:undo": 1}
 
 
 def test_a_step_of_a_lost_worker_is_rescued_by_its_own_graph():
