@@ -47,9 +47,7 @@ class Composition(Program):
             raise InvalidDefinition(
                 f"Saga {self.definition} ({self.path}) cannot be composed so: {error}"
             ) from error
-        program = self.of(text)
-        program.require_valid()
-        return program
+        return self.of(text)
 
     def of(self, graph: str | None) -> Program:
         """Give the program of a saga with ``graph``. Raises ``InvalidDefinition`` for what is no graph."""
@@ -69,7 +67,7 @@ class Composition(Program):
         body = {name: getattr(cls, name) for name in _INHERITED}
         told = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
         saga = SagaType(cls.__name__, (Saga,), {**body, **told, "abstract": True})
-        return make_program(
+        program = make_program(
             saga,
             self.definition.name,
             plan.draft(steps, self.actions).assembly(),
@@ -77,6 +75,8 @@ class Composition(Program):
             graph=graph,
             home=self,
         )
+        self._refuse([problem for problem in program.problems if problem.code != "too-many-steps"])
+        return program
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
         if problems:
@@ -84,7 +84,7 @@ class Composition(Program):
             raise InvalidDefinition(f"Saga {self.definition} ({self.path}) cannot be composed so:{lines}")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _program(composition: Composition, graph: str) -> Program:
     return composition.read(graph)
 
@@ -123,21 +123,19 @@ class ComposedSaga(Saga):
 
     @classmethod
     def _make_program(cls, name: str) -> Program:
-        actions = {each.name: each for each in cls.actions if isinstance(each, Action)}
+        listed = list(cls.actions)
+        actions = sorted((each for each in listed if isinstance(each, Action)), key=lambda each: each.name)
         draft = Draft()
-        for each in sorted((each for each in cls.actions if isinstance(each, Action)), key=_name_of):
+        for each in actions:
             draft.add(each, after=())
         assembly = draft.assembly()
-        for other in cls.actions:
+        for other in listed:
             if not isinstance(other, Action):
                 assembly.report("action-type", "", f"actions = [...] holds {other!r:.80}.", _ACTION_HINT)
         for _, step in assemble(cls, frozenset()).steps:
             assembly.report("action-type", step.name, "It is written in the class.", _ACTION_HINT)
-        return make_program(cls, name, assembly, Composition, hints=_ACTION_HINTS, actions=actions)
-
-
-def _name_of(given: Action) -> str:
-    return given.name
+        by_name = {each.name: each for each in actions}
+        return make_program(cls, name, assembly, Composition, hints=_ACTION_HINTS, actions=by_name)
 
 
 # What a saga has of the class that composes it.

@@ -247,7 +247,20 @@ def test_what_was_started_is_read_again_though_limits_were_lowered(settings):
     assert [step.name for step in composition.of(graph).definition.steps] == ["reserve", "ship"]
 
 
-@pytest.mark.parametrize("graph", [None, "null", "7", "{}", '{"steps":["resrve"]}', '{"steps":{}}'])
+SPOILT = [
+    None,
+    "null",
+    "7",
+    "{}",
+    '{"$x":1}',
+    '{"$date":"1"}',
+    '{"steps":["resrve"]}',
+    '{"steps":{}}',
+    '{"steps":[]}',
+]
+
+
+@pytest.mark.parametrize("graph", SPOILT)
 def test_what_is_no_graph_is_refused(graph):
     with pytest.raises(InvalidDefinition):
         fulfilment().program.of(graph)

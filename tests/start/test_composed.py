@@ -121,7 +121,10 @@ def lose(saga_id):
     )
 
 
-@pytest.mark.parametrize("graph", [None, {"steps": ["gone"]}, {"steps": 7}, {"$what": "7"}])
+CIRCLE = {"steps": [{"action": "look", "name": "reserve", "after": ["reserve"]}]}
+
+
+@pytest.mark.parametrize("graph", [None, {"steps": ["gone"]}, {"steps": 7}, {"$what": "7"}, CIRCLE])
 def test_a_graph_that_was_spoilt_by_hand_holds_up_no_other_saga(graph):
     spoilt = ComposedTestSaga.compose(["reserve"]).start()
     late = ComposedTestSaga.compose(["reserve"]).start()
