@@ -47,9 +47,11 @@ def place(step: str | Step | Compensation, *, undo: bool) -> Place:
     if not isinstance(step, str):
         undo = undo or isinstance(step, Compensation)
         step = step.step_name
-    steps = [one for program in registry.all() for one in program.definition.steps]
+    programs = registry.all()
+    steps = [one for program in programs for one in program.definition.steps]
     known = {one.name for one in steps if one.undo or not undo}
-    if step not in known:
+    # A saga composed at run time names its steps as it likes.
+    if step not in known and not any(program.brings_graph for program in programs):
         what = "compensation of a step" if undo else "step"
         raise ValueError(f"No saga has a {what} {step!r}.{did_you_mean(step, known)}")
     return Place(step, undo)
