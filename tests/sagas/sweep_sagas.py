@@ -211,23 +211,23 @@ class SweepStuckSaga(Saga):
 
 
 @action(retry=_TRIES)
-async def outside(ctx: Context) -> str:
+async def ask(ctx: Context) -> str:
     return _outside(ctx)
 
 
-@outside.compensation(retry=_TRIES)
-def outside_again(ctx: Context) -> None:
+@ask.compensation(retry=_TRIES)
+def ask_back(ctx: Context) -> None:
     _outside(ctx)
 
 
 @action(atomic=True, retry=_TRIES)
-def inside(ctx: Context) -> str:
+def keep(ctx: Context) -> str:
     assert ctx.input == "begin"
     return _in_database(ctx)
 
 
-@inside.compensation(atomic=True, retry=_TRIES)
-def inside_out(ctx: Context) -> None:
+@keep.compensation(atomic=True, retry=_TRIES)
+def take_away(ctx: Context) -> None:
     assert (ctx.input, ctx.result) == ("begin", "left")
     _in_database(ctx)
 
@@ -240,12 +240,12 @@ def last(ctx: Context) -> str:
 class SweepComposedSaga(ComposedSaga):
     """Composed at run time: two branches of the same actions, joined by a step that fails."""
 
-    actions = (outside, inside, last)
+    actions = (ask, keep, last)
 
 
 STEPS = (
-    {"action": "outside", "name": "begin"},
-    {"action": "inside", "name": "left", "input": {"$result": "begin"}},
-    {"action": "outside", "name": "right", "after": ["begin"]},
+    {"action": "ask", "name": "begin"},
+    {"action": "keep", "name": "left", "input": {"$result": "begin"}},
+    {"action": "ask", "name": "right", "after": ["begin"]},
     {"action": "last", "name": "join", "after": ["left", "right"], "input": {"fails": {"$input": "fails"}}},
 )

@@ -49,9 +49,10 @@ def test_a_saga_of_any_form_is_done_or_undone_in_every_case(case, ledger):
 
 @pytest.mark.django_db
 def test_faults_are_planned_for_steps_that_only_the_data_names(saga_lab, ledger):
+    composed = ComposedTestSaga.compose(STEPS)
     saga_lab.fail_at("hold_more")
 
-    handle = ComposedTestSaga.compose(STEPS).start({"who": "Ada"})
+    handle = composed.start({"who": "Ada"})
     saga_lab.run()
 
     assert handle.status == "compensated"
