@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from django_saga.core.states import ForwardRecovery as ForwardRecovery
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
+    from django_saga.dsl.action import action as action
+    from django_saga.dsl.builder import SagaBuilder as SagaBuilder
+    from django_saga.dsl.composed import ComposedSaga as ComposedSaga
+    from django_saga.dsl.flow import Flow as Flow
+    from django_saga.dsl.flow import saga as saga
     from django_saga.dsl.handle import Handle
+    from django_saga.dsl.part import part as part
     from django_saga.dsl.result import StepResult as StepResult
     from django_saga.dsl.saga import Saga as Saga
     from django_saga.dsl.step import step as step
@@ -47,6 +53,12 @@ _HOME = {
     "ForwardRecovery": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
+    "action": "dsl.action",
+    "SagaBuilder": "dsl.builder",
+    "ComposedSaga": "dsl.composed",
+    "Flow": "dsl.flow",
+    "saga": "dsl.flow",
+    "part": "dsl.part",
     "StepResult": "dsl.result",
     "Saga": "dsl.saga",
     "step": "dsl.step",

@@ -17,7 +17,7 @@ from django_saga.conf import get_settings
 from django_saga.core.events import CancelRequested
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
-from django_saga.engine import atomic, attempt, inline, journal, recorder, starter, wake
+from django_saga.engine import atomic, attempt, graphs, inline, journal, recorder, starter, wake
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.intake import Suspects
 from django_saga.engine.lanes import Executor
@@ -45,7 +45,8 @@ class Engine:
             raise SagaNotFound(f"There is no saga {saga_id!s:.80}.") from None
         if program is not None and row.name != program.definition.name:
             raise SagaNotFound(f"Saga {saga_id} is of {row.name}, not of {program.definition.name}.")
-        return SagaHandle(registry.get(row.name, row.definition.version), key, using)
+        found = registry.get(row.name, row.definition.version)
+        return SagaHandle(graphs.program_of(using, found, key), key, using)
 
     def cancel(self, saga_id: UUID, program: Program, *, using: str, reason: str = "") -> None:
         """Have a saga turn back. Raises ``OperationRefused`` when it cannot any more."""

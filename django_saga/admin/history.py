@@ -23,7 +23,7 @@ class SagaEventAdmin(EndlessAdmin):
     list_display = ["what", "step", "number", "said", "saga_link", "decided", "took", "worker_link"]
     list_filter = [KindFilter]
     list_select_related = ["saga"]
-    list_defer = ["traceback", "saga__input"]
+    list_defer = ["traceback", "saga__input", "saga__graph"]
     search_fields = ["id"]
     search_help_text = _("Part of a step's name, or a saga's id: at least the first 8 characters of it.")
     fieldsets = [
@@ -49,7 +49,7 @@ class SagaEventAdmin(EndlessAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("saga").defer("saga__input")
+        return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -21,7 +21,7 @@ class SagaOperationAdmin(EndlessAdmin):
     list_display = ["label", "came_of_it", "saga_link", "step", "by", "done", "why_given"]
     list_filter = ["result"]
     list_select_related = ["saga"]
-    list_defer = ["detail", "saga__input"]
+    list_defer = ["detail", "saga__input", "saga__graph"]
     search_fields = ["id"]
     search_help_text = _("Part of who did it, or a saga's id: at least the first 8 characters of it.")
     empty_text = _("No operator has done anything yet.")
@@ -46,7 +46,7 @@ class SagaOperationAdmin(EndlessAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("saga").defer("saga__input")
+        return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

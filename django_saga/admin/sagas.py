@@ -30,7 +30,7 @@ class SagaInstanceAdmin(EndlessAdmin):
     list_display = ["label", "key", "state", "where", "began"]
     list_filter = ["status", DefinitionFilter, BeganFilter]
     list_select_related = ["definition"]
-    list_defer = ["input", "definition__graph", "definition__description"]
+    list_defer = ["input", "graph", "definition__graph", "definition__description"]
     search_fields = ["id"]
     search_help_text = _(
         "Part of a saga's name, a whole idempotency key, or an id: at least the first 8 characters of it."
@@ -76,9 +76,11 @@ class SagaInstanceAdmin(EndlessAdmin):
             "took": obj.finished_at,
             "deadline": obj.deadline_at,
         }
+        composed = [(_("Composed of"), {"fields": ["graph_shown"]})] if obj.graph is not None else []
         return [
             (None, {"fields": [name for name, has_value in shown.items() if has_value]}),
             (_("Input"), {"fields": ["input_shown"]}),
+            *composed,
         ]
 
     def page(self, request: HttpRequest, obj: SagaInstance) -> dict[str, Any]:
@@ -166,3 +168,7 @@ class SagaInstanceAdmin(EndlessAdmin):
     @admin.display(description=_("input"))
     def input_shown(self, saga: SagaInstance) -> SafeString | str:
         return cells.data(saga.input)
+
+    @admin.display(description=_("graph"))
+    def graph_shown(self, saga: SagaInstance) -> SafeString | str:
+        return cells.data(saga.graph)

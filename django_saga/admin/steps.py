@@ -26,7 +26,7 @@ class SagaStepAdmin(EndlessAdmin):
     list_display = ["label", "saga_link", "state", "attempt", "last_error", "due"]
     list_filter = [("status", StepStatusFilter), DefinitionFilter, BeganFilter]
     list_select_related = ["saga"]
-    list_defer = ["result", "compensation_data", "saga__input"]
+    list_defer = ["result", "compensation_data", "saga__input", "saga__graph"]
     search_fields = ["id"]
     search_help_text = _(
         "Part of a step's name, or the id of a saga or step: at least its first 8 characters."
@@ -58,7 +58,7 @@ class SagaStepAdmin(EndlessAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("saga").defer("saga__input")
+        return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

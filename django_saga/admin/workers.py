@@ -48,7 +48,9 @@ class SagaWorkerAdmin(ReadOnlyAdmin):
             return {"saga_in_hand": None}
         # Few rows are in flight at any time, and an index knows them.
         steps = SagaStep.objects.using(self.using).filter(status__in=sorted(OWNED_STEP), owner=obj.pk)
-        steps = steps.select_related("saga").defer("result", "compensation_data", "saga__input")
+        steps = steps.select_related("saga").defer(
+            "result", "compensation_data", "saga__input", "saga__graph"
+        )
         return {
             "saga_in_hand": [
                 {

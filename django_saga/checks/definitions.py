@@ -45,6 +45,7 @@ IDS = {
     "compensated-past-pivot": "django_saga.E031",
     "forward-recovery": "django_saga.E032",
     "alternate": "django_saga.E033",
+    "action-type": "django_saga.E034",
 }
 DEFINED_TWICE = "django_saga.E018"
 

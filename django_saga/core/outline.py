@@ -45,6 +45,23 @@ def of_stored(graph: Any) -> list[Node]:
     return [_node(step) for step in steps if isinstance(step, Mapping) and isinstance(step.get("name"), str)]
 
 
+def of_saga(graph: Any, own: Any) -> list[Node]:
+    """Give the steps of a saga: its definition's, or those of its ``own`` graph if it was composed."""
+    nodes = of_stored(graph)
+    if own is None:
+        return nodes
+    actions = {node.name: node for node in nodes}
+    steps = own.get("steps") if isinstance(own, Mapping) else None
+    used = {
+        step.get("name"): actions.get(str(step.get("action")))
+        for step in (steps if isinstance(steps, list) else ())
+        if isinstance(step, Mapping)
+    }
+    return [
+        (used.get(node.name) or node)._replace(name=node.name, after=node.after) for node in of_stored(own)
+    ]
+
+
 def ordered(nodes: Iterable[Node]) -> list[Node]:
     """Give ``nodes`` each behind those it waits for, else as written; in a circle, as written altogether."""
     given = {node.name: node for node in nodes}

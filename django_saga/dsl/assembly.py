@@ -13,6 +13,7 @@ from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefi
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
+from django_saga.dsl.mapping import InputMapper
 from django_saga.dsl.step import Attempted, Compensation, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
@@ -37,15 +38,21 @@ class Functions:
 
     do: StepFunction
     undo: StepFunction | None
+    input: InputMapper | None = None
 
 
 @dataclass
 class Assembly:
-    """The steps of a class and of the classes it builds on, in the order they run by default."""
+    """The steps of a class and of the classes it builds on, in the order they run by default.
+
+    ``free``: their functions stand in no class, and take the context alone.
+    """
 
     steps: list[tuple[str, Step]] = field(default_factory=list)
     compensations: dict[int, Compensation] = field(default_factory=dict)  # by the identity of the step
+    mappers: dict[int, InputMapper] = field(default_factory=dict)  # likewise
     problems: list[Problem] = field(default_factory=list)
+    free: bool = False
 
     def compensation_of(self, step: Step) -> Compensation | None:
         """Give the compensation of ``step``."""
@@ -56,8 +63,15 @@ class Assembly:
         found = {}
         for _, step in self.steps:
             undo = self.compensation_of(step)
-            found[step.name] = Functions(step.function, undo.function if undo else None)
+            found[step.name] = Functions(
+                self._method(step.function),
+                self._method(undo.function) if undo else None,
+                self.mappers.get(id(step)),
+            )
         return found
+
+    def _method(self, function: StepFunction) -> StepFunction:
+        return staticmethod(function) if self.free else function
 
     def define(self, saga: Any, name: str) -> SagaDefinition:
         """Give the definition; what cannot be part of one is noted in ``problems`` and left out."""
@@ -83,7 +97,9 @@ class Assembly:
     def _step(self, step: Step, before: str, queue: str) -> StepDefinition:
         undo = self.compensation_of(step)
         after = ((before,) if before else ()) if step.after is None else tuple(self._names(step))
-        self._check_signature(step, step.name, f"{step.function_name}()")
+        self._check_signature(step.function, step.name, f"{step.function_name}()")
+        if mapper := self.mappers.get(id(step)):
+            self._check_mapper(mapper)
         return StepDefinition(
             name=step.name,
             after=after,
@@ -121,7 +137,7 @@ class Assembly:
 
     def _undo(self, undo: Compensation) -> UndoDefinition:
         step = undo.step.name
-        self._check_signature(undo, step, f"The compensation {undo.function_name}()")
+        self._check_signature(undo.function, step, f"The compensation {undo.function_name}()")
         return UndoDefinition(
             function=undo.function_name,
             retry=self._retry(undo.retry, DEFAULT_UNDO_RETRY, step),
@@ -169,15 +185,26 @@ class Assembly:
         )
         return None
 
-    def _check_signature(self, attempted: Attempted, step: str, what: str) -> None:
-        function = attempted.function
+    def _check_signature(self, function: StepFunction, step: str, what: str) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             problem, hint = "is a generator", "Return the result instead of yielding it."
-        elif not _takes_context(function):
-            problem, hint = "cannot be called with (self, ctx)", "Give it exactly these two parameters."
+        elif not _takes(function, 1 if self.free else 2):
+            problem = f"cannot be called with {'(ctx)' if self.free else '(self, ctx)'}"
+            hint = f"Give it exactly {'this parameter' if self.free else 'these two parameters'}."
         else:
             return
         self.report("signature", step, f"{what} {problem}.", hint)
+
+    def _check_mapper(self, mapper: InputMapper) -> None:
+        if not callable(mapper.function):
+            problem, hint = f"is {mapper.function!r}", "Give it a function: input=lambda ctx: ..."
+        elif inspect.iscoroutinefunction(mapper.function):
+            problem, hint = "is async def", "Write def: it only arranges what is in the context."
+        elif not _takes(mapper.function, 1):
+            problem, hint = "cannot be called with (ctx)", "Give it exactly this parameter."
+        else:
+            return
+        self.report("signature", mapper.step, f"input= {problem}.", hint)
 
     def report(self, code: str, step: str, message: str, hint: str) -> None:
         """Note a problem."""
@@ -277,9 +304,9 @@ def _is_twin(left: object, right: object) -> bool:
     return isinstance(left, Step) and isinstance(right, Step) and left.name == right.name
 
 
-def _takes_context(function: StepFunction) -> bool:
+def _takes(function: StepFunction, count: int) -> bool:
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # a builtin that does not say

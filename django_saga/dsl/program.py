@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
-from typing import Any, get_args, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 from django.db import connections
 
@@ -36,14 +36,29 @@ class Program:
     input: Any = None
     output: Any = None
     found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
+    place: str = ""  # where it is written, unless that is where its class says
+    hints: Mapping[str, str] = field(default_factory=dict)  # by code: remedies in the words of its form
+    graph: str | None = None  # of a saga that was composed at run time: its steps as JSON text
+    home: Program | None = None  # likewise: the program that is registered, and composed it
+
+    brings_graph: ClassVar[bool] = False  # True for one whose sagas are composed at run time
 
     def __repr__(self) -> str:
         return f"<program of {self.definition}>"
 
     @property
     def path(self) -> str:
-        """Where the class is written: ``shop.sagas.OrderSaga``."""
-        return f"{self.saga.__module__}.{self.saga.__qualname__}"
+        """Where the saga is written: ``shop.sagas.OrderSaga``."""
+        return self.place or f"{self.saga.__module__}.{self.saga.__qualname__}"
+
+    @property
+    def registered(self) -> Program:
+        """The program whose definition is in the registry and in the database."""
+        return self.home or self
+
+    def of(self, graph: str | None) -> Program:
+        """Give the program of a saga of this definition that was started with ``graph``."""
+        return self
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -148,7 +163,11 @@ class Program:
         """Everything that is wrong with the definition."""
         max_steps = get_settings().max_steps
         in_graph = validation.problems(self.definition, max_steps=max_steps)
-        return tuple(dict.fromkeys([*self.found, *in_graph, *self._schema_problems()]))
+        found = dict.fromkeys([*self.found, *in_graph, *self._schema_problems()])
+        return tuple(replace(problem, hint=self._hint(problem)) for problem in found)
+
+    def _hint(self, problem: Problem) -> str:
+        return self.hints.get(problem.code, problem.hint)
 
     def require_valid(self) -> None:
         """Raise ``InvalidDefinition`` that lists the problems and their remedies, if there are any."""

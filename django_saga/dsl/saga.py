@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from django_saga import ports
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
-from django_saga.dsl.assembly import BODY, Body, assemble
+from django_saga.dsl.assembly import BODY, Assembly, Body, assemble
 from django_saga.dsl.handle import Handle
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
@@ -144,12 +144,16 @@ class Saga(metaclass=SagaType):
         return await sync_to_async(cls.get)(saga_id, using=using)
 
     @classmethod
+    def _make_program(cls, name: str) -> Program:
+        return make_program(cls, name, assemble(cls, _RESERVED))
+
+    @classmethod
     def _startable(cls) -> Program:
         program: Program | None = vars(cls).get("program")
         if program is None:
             raise InvalidDefinition(f"{cls.__name__} is abstract: start a subclass that is not.")
         program.require_valid()
-        if rivals := registry.rivals(program):
+        if rivals := registry.rivals(program.registered):
             others = ", ".join(rival.path for rival in rivals)
             raise InvalidDefinition(
                 f"Saga {program.definition} is defined twice, by {program.path} and {others}. "
@@ -168,18 +172,25 @@ def _define(cls: Any) -> None:
     if explicit is None:
         cls._default_name = True
         cls.name = explicit = _snake_case(cls.__name__)
+    cls.program = cls._make_program(explicit)
+    registry.register(cls.program)
+
+
+def make_program(
+    cls: Any, name: str, assembly: Assembly, kind: type[Program] = Program, **more: Any
+) -> Program:
+    """Make ``cls`` the saga ``name`` of the steps in ``assembly``; ``more`` are attributes of its program."""
     cls.abstract = False
-    assembly = assemble(cls, _RESERVED)
-    definition = assembly.define(cls, explicit)
-    cls.program = Program(
-        definition=definition,
+    cls.program = kind(
+        definition=assembly.define(cls, name),
         saga=cls,
         functions=assembly.functions(),
         input=cls.input,
         output=cls.output,
         found=tuple(assembly.problems),
+        **more,
     )
-    registry.register(cls.program)
+    return cls.program  # type: ignore[no-any-return]
 
 
 def _snake_case(name: str) -> str:

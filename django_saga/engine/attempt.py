@@ -70,12 +70,14 @@ def begin(task: Task) -> None:
 
 def call(task: Task) -> Any:
     """Call the step's function, or its compensation."""
-    name = task.row.name
+    name, context = task.row.name, Context(task)
+    if task.undo:
+        return task.program.undo(name)(context)
     if task.probing:
-        function = task.program.probe(name)
-    else:
-        function = task.program.undo(name) if task.undo else task.program.do(name)
-    return function(Context(task))
+        return task.program.probe(name)(context)
+    if task.program.functions[name].input is not None:
+        _ = context.input  # what cannot be made fails the attempt before the function has any effect
+    return task.program.do(name)(context)
 
 
 class _TimedOut(Exception):

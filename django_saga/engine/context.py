@@ -78,8 +78,14 @@ class Context:
 
     @cached_property
     def input(self) -> Any:
-        """The saga's input, of the type the saga declares."""
-        return self._task.program.decode_input(encoding.decode(self._task.input))
+        """What the step's input mapper makes, else the saga's input, of the type the saga declares."""
+        given = self._task.program.decode_input(encoding.decode(self._task.input))
+        mapper = self._task.program.functions[self.step].input
+        if mapper is None:
+            return given
+        whole = Context(self._task)
+        whole.input = given
+        return mapper(whole)
 
     @cached_property
     def results(self) -> Results:

@@ -83,7 +83,8 @@ class _Runner:
         self._owner = owner
         self._lease = lease
         self._holder = Holder(owner, lease, _Always())
-        self._programs = {definitions.identify(handle.using, program.definition): program}
+        registered = program.registered
+        self._programs = {definitions.identify(handle.using, registered.definition): registered}
 
     def finish(self, tasks: list[Task]) -> None:
         """Carry out ``tasks`` and what comes of them, then whatever of the saga is due, until it is at

@@ -11,6 +11,7 @@ from uuid import UUID
 from django_saga.core.events import Cause, DeadlinePassed
 from django_saga.core.states import SagaStatus
 from django_saga.engine import attempt, journal
+from django_saga.engine.graphs import programs_of
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import IllegalTransition
 from django_saga.faults import fault_point
@@ -43,11 +44,13 @@ def reap(using: str, programs: Mapping[int, Program]) -> Recorded | None:
     """
     found = claims.expired(using, definitions=list(programs), limit=_BATCH)
     fault_point("reap.after_select")
+    carried = programs_of(using, programs, ((row.saga_id, row.definition_id) for row in found))
+    found = [row for row in found if row.saga_id in carried]
     if not found:
         return None
     outcomes = []
     for row in found:
-        task = Task(row, programs[row.definition_id], "null")
+        task = Task(row, carried[row.saga_id], "null")
         outcome = attempt.unknown(task, Cause.WORKER_LOST, f"worker {row.owner} let its lease run out")
         outcome.started_at, outcome.ended_at = row.claimed_at, None
         outcomes.append(outcome)
@@ -60,10 +63,10 @@ def reap(using: str, programs: Mapping[int, Program]) -> Recorded | None:
 def enforce_deadlines(using: str, programs: Mapping[int, Program]) -> list[Recorded]:
     """Turn back sagas whose own deadline passed."""
     done = []
-    for saga_id, definition_id in sagas.past_deadline(using, definitions=list(programs), limit=_BATCH):
-        definition = programs[definition_id].definition
+    late = sagas.past_deadline(using, definitions=list(programs), limit=_BATCH)
+    for saga_id, program in programs_of(using, programs, late).items():
         try:
-            done.append(journal.tell(using, saga_id, definition, DeadlinePassed()))
+            done.append(journal.tell(using, saga_id, program.definition, DeadlinePassed()))
         except IllegalTransition:
             continue  # it ended, or turned back, since it was found
     return done
@@ -89,13 +92,15 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
         return []
     inputs = claims.inputs(using, {row.saga_id for row in rows})
     tasks = []
-    rich = {row.id for row in rows if row.undo or programs[row.definition_id].definition[row.name].after}
+    carried = programs_of(using, programs, ((row.saga_id, row.definition_id) for row in rows))
+    rows = [row for row in rows if row.saga_id in carried]
+    rich = {row.id for row in rows if row.undo or carried[row.saga_id].definition[row.name].after}
     stored = sagas.payloads(using, list({row.saga_id for row in rows if row.id in rich})) if rich else {}
     turned = {row.saga_id for row in rows if row.undo}
     why = sagas.reasons(using, list(turned)) if turned else {}
     for row in rows:
         status, text = inputs[row.saga_id]
-        task = Task(row, programs[row.definition_id], text)
+        task = Task(row, carried[row.saga_id], text)
         task.wanted = task.undo or status in (SagaStatus.RUNNING, SagaStatus.PENDING)
         if row.id in rich:
             task.payloads = stored.get(row.saga_id, {})

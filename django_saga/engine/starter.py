@@ -45,7 +45,7 @@ def start(
     using = using or get_settings().database
     check_key(idempotency_key)
     check_time(run_at)
-    definition_id = definitions.identify(using, program.definition)
+    definition_id = definitions.identify(using, program.registered.definition)
     # No savepoint: nothing in the block fails that would not spoil the caller's transaction anyway.
     with transaction.atomic(using=using, savepoint=False):
         now = clock.now(using)
@@ -68,7 +68,7 @@ def bulk_start(
     using = using or get_settings().database
     check_time(run_at)
     handles = []
-    definition_id = definitions.identify(using, program.definition)
+    definition_id = definitions.identify(using, program.registered.definition)
     with transaction.atomic(using=using):
         for at in range(0, len(texts), _BULK):
             now = clock.now(using)
@@ -92,7 +92,7 @@ def start_owned(
     exists.
     """
     check_key(idempotency_key)
-    definition_id = definitions.identify(using, program.definition)
+    definition_id = definitions.identify(using, program.registered.definition)
     with transaction.atomic(using=using, durable=True):
         now = clock.now(using)
         [saga] = _new(definition_id, program, [text], now, idempotency_key, worker=owner)
@@ -181,12 +181,18 @@ def _new(
                 definition_id,
                 definition.name,
                 text,
-                encoding.digest(text),
+                _digest(program, text),
                 key,
                 state,
                 event,
                 rows,
                 worker,
+                program.graph,
             )
         )
     return new
+
+
+def _digest(program: Program, text: str) -> str:
+    """Digest what starts with one idempotency key have to agree in: the input, and the graph."""
+    return encoding.digest(text if program.graph is None else f"[{text},{program.graph}]")

@@ -36,6 +36,9 @@ class SagaInstance(models.Model):
         _("culprit"), max_length=100, blank=True, default="", help_text=_("The step it turned back at.")
     )
     input = models.JSONField(_("input"), null=True)
+    graph = models.JSONField(
+        _("graph"), null=True, help_text=_("The steps of a saga that was composed at run time.")
+    )
     input_digest = models.CharField(_("input digest"), max_length=64)
     idempotency_key = ExactCharField(_("idempotency key"), max_length=200, null=True)
     created_at = models.DateTimeField(_("started at"))

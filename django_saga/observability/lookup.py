@@ -50,7 +50,11 @@ def newest(
     limit: int,
 ) -> list[SagaInstance]:
     """Give the newest sagas, at most ``limit``, without their inputs, in one query."""
-    sagas = SagaInstance.objects.using(using).select_related("definition").defer("input", "definition__graph")
+    sagas = (
+        SagaInstance.objects.using(using)
+        .select_related("definition")
+        .defer("input", "graph", "definition__graph")
+    )
     if statuses:
         sagas = sagas.filter(status__in=statuses)
     if name:

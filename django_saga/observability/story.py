@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django_saga.core.outline import Node, of_stored, ordered
+from django_saga.core.outline import Node, of_saga, ordered
 from django_saga.core.states import OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaInstance, SagaStep, SagaWorker
 from django_saga.store import clock
@@ -98,7 +98,7 @@ def read(
     told = told[:events][::-1]
     return Story(
         saga,
-        _steps(of_stored(saga.definition.graph), rows, told),
+        _steps(of_saga(saga.definition.graph, saga.graph), rows, told),
         told,
         _workers(using, rows, told),
         clock.now(using),

@@ -19,6 +19,7 @@ from django_saga.core.events import (
 )
 from django_saga.dsl.registry import registry
 from django_saga.engine import journal, recorder, wake
+from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.models import SagaInstance, SagaOperation
@@ -84,7 +85,8 @@ def _act(
     with transaction.atomic(using=using):
         before = after = _locked_status(using, saga.pk)
         try:
-            program = registry.get(saga.definition.name, saga.definition.version)
+            found = registry.get(saga.definition.name, saga.definition.version)
+            program = program_of(using, found, saga.pk)
             text = program.encode_result(step, result) if isinstance(event, StepMarkedDone) else None
             recorded = journal.tell(using, saga.pk, program.definition, event, why=why, result=text)
         except (IllegalTransition, UnknownSaga) as error:

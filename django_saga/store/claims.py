@@ -117,6 +117,24 @@ def inputs(using: str, ids: set[UUID]) -> dict[UUID, tuple[SagaStatus, str]]:
     return found
 
 
+def graphs(using: str, ids: Sequence[UUID]) -> dict[UUID, str | None]:
+    """Give the graphs (JSON text) that sagas composed at run time were started with."""
+    connection = connections[using]
+    found: dict[UUID, str | None] = {}
+    for part in sql.chunks(connection, ids):
+        these, params = sql.is_in(connection, "id", part)
+        found.update(
+            sql.read(
+                using,
+                SagaInstance,
+                ("id", "graph"),
+                f"SELECT id, graph FROM {sql.table(SagaInstance)} WHERE {these}",
+                params,
+            )
+        )
+    return found
+
+
 def expired(using: str, *, definitions: Sequence[int], limit: int) -> list[StepRow]:
     """Find steps whose lease ran out. One whose row is locked is being recorded, or runs in an open
     transaction: alive.

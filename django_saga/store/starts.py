@@ -41,6 +41,7 @@ class NewSaga(NamedTuple):
     event: SagaStarted
     steps: list[StepRow]
     worker: UUID | None = None
+    graph: str | None = None  # JSON text, of sagas composed at run time
 
 
 class Existing(NamedTuple):
@@ -51,8 +52,11 @@ class Existing(NamedTuple):
 
 
 def insert(using: str, new: Sequence[NewSaga], now: datetime) -> None:
-    """Write new sagas without idempotency keys, in three statements however many they are."""
-    sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now) for saga in new])
+    """Write new sagas without idempotency keys, in three statements however many they are.
+
+    Either all of them bring a graph, or none does.
+    """
+    _write(using, new, now)
     _finish(using, new, now)
 
 
@@ -62,8 +66,7 @@ def insert_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
     The unique index decides: a concurrent start with the same key waits here until the other one's
     transaction ends.
     """
-    written = sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)], ignore=True)
-    if written:
+    if _write(using, [saga], now, ignore=True):
         _finish(using, [saga], now)
         return None
     holder = SagaInstance.objects.using(using).get(name=saga.name, idempotency_key=saga.idempotency_key)
@@ -73,6 +76,17 @@ def insert_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
 def _finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
     sagas.write_steps(using, [row for saga in new for row in saga.steps])
     history.append(using, [history.Entry(saga.id, saga.event, worker=saga.worker) for saga in new], now)
+
+
+def _write(using: str, new: Sequence[NewSaga], now: datetime, *, ignore: bool = False) -> int:
+    columns: tuple[str, ...] = _COLUMNS
+    rows = [_values(saga, now) for saga in new]
+    if new and new[0].graph is not None:
+        columns, rows = (
+            (*_COLUMNS, "graph"),
+            [(*row, saga.graph) for row, saga in zip(rows, new, strict=True)],
+        )
+    return sql.insert(using, SagaInstance, columns, rows, ignore=ignore)
 
 
 def _values(saga: NewSaga, now: datetime) -> tuple[object, ...]:

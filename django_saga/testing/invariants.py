@@ -33,6 +33,7 @@ from django_saga.core.states import (
     StepStatus,
 )
 from django_saga.dsl.registry import registry
+from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, UnknownSaga
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.store import history
@@ -125,9 +126,10 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
         events[event.saga_id].append(event)
     for row in rows:
         try:
-            definition = registry.get(row.name, row.definition.version).definition
+            found = registry.get(row.name, row.definition.version)
         except UnknownSaga:
             continue
+        definition = program_of(using, found, row.pk).definition
         facts = [history.fact(event) for event in events[row.pk]]
         yield _Saga(row, definition, steps[row.pk], events[row.pk], facts)
 

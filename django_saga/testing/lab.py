@@ -22,6 +22,7 @@ from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.dsl.step import Compensation, Step
 from django_saga.engine import atomic, attempt, connections, inline, journal, recorder, recovery
+from django_saga.engine.graphs import program_of
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import OutcomeUnknown, PermanentFailure, SagaError
@@ -239,7 +240,8 @@ class SagaLab:
         return min((row for row in rows if row.definition_id in self._programs), key=self._rank, default=None)
 
     def _rank(self, row: SagaStep) -> tuple[datetime | None, UUID, int]:
-        written = [step.name for step in self._programs[row.definition_id].definition.steps].index(row.name)
+        program = program_of(self.using, self._programs[row.definition_id], row.saga_id)
+        written = list(program.definition.by_name).index(row.name)
         undo = row.status == StepStatus.UNDO_SCHEDULED
         return row.due_at, row.saga_id, -written if undo else written
 

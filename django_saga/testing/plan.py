@@ -11,6 +11,7 @@ from django.db import transaction
 from django_saga import ports
 from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
+from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import Compensation, Step, StepFunction
 from django_saga.engine.context import Context
 from django_saga.engine.tasks import Task
@@ -47,12 +48,19 @@ def place(step: str | Step | Compensation, *, undo: bool) -> Place:
     if not isinstance(step, str):
         undo = undo or isinstance(step, Compensation)
         step = step.step_name
-    steps = [one for program in registry.all() for one in program.definition.steps]
+    steps = [one for program in _programs() for one in program.definition.steps]
     known = {one.name for one in steps if one.undo or not undo}
     if step not in known:
         what = "compensation of a step" if undo else "step"
         raise ValueError(f"No saga has a {what} {step!r}.{did_you_mean(step, known)}")
     return Place(step, undo)
+
+
+def _programs() -> list[Program]:
+    """Give the programs of all registered sagas, and of those that were composed of their actions."""
+    known = registry.all()
+    others = [vars(saga).get("program") for saga in Saga.__subclasses__()]
+    return [*known, *(each for each in others if each is not None and each.home in known)]
 
 
 @dataclass(eq=False, kw_only=True)

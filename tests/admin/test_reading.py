@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -20,6 +21,7 @@ from tests.commands.rows import (
     an_operation,
 )
 from tests.commands.screen import settled
+from tests.sagas.composed_sagas import ComposedTestSaga
 from tests.sagas.view_sagas import ViewedSaga
 
 pytestmark = pytest.mark.django_db
@@ -287,3 +289,19 @@ def test_a_definition_that_left_the_code_says_so(look):
     html = look(list_url("sagadefinition", "?q=retired")).html
 
     assert 'alt="False"' in html
+
+
+def test_the_page_of_a_composed_saga_shows_its_own_steps_and_what_it_was_composed_of(look):
+    steps: list[Any] = [{"action": "look", "name": "only_here", "input": {"$input": "who"}}, "reserve"]
+    composed = ComposedTestSaga.compose(steps).start({"who": "Ada"})
+
+    page = look(row_url("sagainstance", composed.id))
+
+    assert [settled(row[0]) for row in page.rows[:3]] == [
+        "Step",
+        "only_here",
+        "reserve after only_here atomic",
+    ]
+    assert '"$$input": "who"' in page.text
+    assert "Composed of" in page.text
+    assert "Composed of" not in look(row_url("sagainstance", a_saga("completed").pk)).text

@@ -11,9 +11,12 @@ from django.core.management.base import BaseCommand
 
 import django_saga
 from django_saga import (
+    ComposedSaga,
     Context,
+    Flow,
     Retry,
     Saga,
+    SagaBuilder,
     SagaHandle,
     SagaStatus,
     StepStatus,
@@ -69,6 +72,9 @@ def test_the_members_of_the_public_classes_are_in_the_reference():
     assert first_cells(section("api", "## `step`")) == [
         name for name in signature(Step).parameters if name != "function"
     ]
+    assert set(first_cells(section("api", "## `SagaBuilder`"))) == public(SagaBuilder)
+    assert set(first_cells(section("api", "## `saga`"))) == public(Flow)
+    assert set(first_cells(section("api", "## `ComposedSaga`"))) == public(ComposedSaga) - {"abstract"}
     assert first_cells(section("api", "## `django_saga.operations`")) == operations.__all__
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django_saga import (
+    ComposedSaga,
     Context,
     FailurePolicy,
     ForwardRecovery,
@@ -16,6 +17,7 @@ from django_saga import (
     PermanentFailure,
     Retry,
     Saga,
+    action,
     step,
 )
 from tests import ledger
@@ -241,3 +243,44 @@ class SweepStuckSaga(Saga):
     @step(after=[charge, pack], no_compensation=True)
     def ship(self, ctx: Context) -> None:
         raise PermanentFailure("the last step says no")
+
+
+@action(retry=_TRIES)
+async def ask(ctx: Context) -> str:
+    return _outside(ctx)
+
+
+@ask.compensation(retry=_TRIES)
+def ask_back(ctx: Context) -> None:
+    _outside(ctx)
+
+
+@action(atomic=True, retry=_TRIES)
+def keep(ctx: Context) -> str:
+    assert ctx.input == "begin"
+    return _in_database(ctx)
+
+
+@keep.compensation(atomic=True, retry=_TRIES)
+def take_away(ctx: Context) -> None:
+    assert (ctx.input, ctx.result) == ("begin", "left")
+    _in_database(ctx)
+
+
+@action(retry=_TRIES, no_compensation=True)
+def last(ctx: Context) -> str:
+    return _last(ctx, ctx.input["fails"])
+
+
+class SweepComposedSaga(ComposedSaga):
+    """Composed at run time: two branches of the same actions, joined by a step that fails."""
+
+    actions = (ask, keep, last)
+
+
+STEPS = (
+    {"action": "ask", "name": "begin"},
+    {"action": "keep", "name": "left", "input": {"$result": "begin"}},
+    {"action": "ask", "name": "right", "after": ["begin"]},
+    {"action": "last", "name": "join", "after": ["left", "right"], "input": {"fails": {"$input": "fails"}}},
+)

@@ -65,6 +65,19 @@ CANONICAL = (
         doubts=_words("ship:undo"),
     ),
     Canonical(
+        "composed undone",
+        "sweep_composed",
+        {"fails": True},
+        "compensated",
+        inside=_words("left:do left:undo"),
+        outside=_words("begin:do right:do begin:undo right:undo"),
+        order=(
+            *_chain("begin:do < left:do < join:do < left:undo < begin:undo"),
+            *_chain("begin:do < right:do < join:do < right:undo < begin:undo"),
+        ),
+        silent=_words("join:do"),
+    ),
+    Canonical(
         "graph undone",
         "sweep_graph",
         {"fails": True},

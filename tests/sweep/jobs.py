@@ -13,7 +13,7 @@ from unittest import mock
 
 from django.db import DatabaseError, connection
 
-from django_saga import Saga, faults, operations, runtime
+from django_saga import ComposedSaga, Saga, faults, operations, runtime
 from django_saga.core.states import LIVE_SAGA
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
@@ -22,6 +22,7 @@ from django_saga.engine.tasks import Task
 from django_saga.models import SagaInstance
 from django_saga.store import claims
 from django_saga.testing import shift_clock
+from tests.sagas.sweep_sagas import STEPS
 from tests.sweep.points import DROPS, Mode, Points
 
 Job = dict[str, Any]
@@ -175,4 +176,4 @@ def _saga(name: str) -> Program:
 def _class(name: str) -> type[Saga]:
     found = _saga(name).saga
     assert issubclass(found, Saga)
-    return found
+    return found.compose(STEPS) if issubclass(found, ComposedSaga) else found

@@ -1,0 +1,197 @@
+"""A step that stands in no class: a function with its options, and how many of them become a saga's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypedDict, Unpack, cast
+
+from django_saga.core.problem import did_you_mean
+from django_saga.core.retry import Retry
+from django_saga.dsl.assembly import Assembly
+from django_saga.dsl.mapping import InputMapper, Mapper
+from django_saga.dsl.step import Compensation, Duration, Step, StepFunction
+
+# How ``after=`` names a step: by its function, by its action or part, or by its name.
+Earlier: TypeAlias = "StepFunction | Part | str"
+
+
+class CompensationOptions(TypedDict, total=False):
+    """How a compensation is tried."""
+
+    retry: Retry | None
+    timeout: Duration | None
+    atomic: bool
+
+
+class ActionOptions(CompensationOptions, total=False):
+    """Options of a step that belong to what it does, wherever it stands; see ``@step``."""
+
+    deadline: Duration | None
+    queue: str | None
+    no_compensation: bool
+
+
+class StepOptions(ActionOptions, total=False):
+    """Options of a step, as ``@step`` takes them, and ``compensate``: the function that undoes it."""
+
+    name: str | None
+    after: Earlier | Iterable[Earlier] | None
+    compensate: StepFunction | Part | None
+
+
+class PartOptions(StepOptions, total=False):
+    """Options of a part: those of a step, and ``input``, which makes what the step sees as ``ctx.input``."""
+
+    input: Mapper | None
+
+
+class Part:
+    """A function with options, to be a step of a saga or, as ``compensate=part(...)``, a compensation."""
+
+    def __init__(self, function: StepFunction, options: PartOptions) -> None:
+        self.function = function
+        self.options = options
+
+    def __repr__(self) -> str:
+        return f"<part {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """The name its step has unless ``name=`` says otherwise."""
+        return self.options.get("name") or _name_of(self.function)
+
+
+def part(function: StepFunction | Part, /, **options: Unpack[PartOptions]) -> Part:
+    """Give ``function`` with the options of a step, for ``SagaBuilder.parallel()`` and ``compensate=``.
+
+    Options of a part or an action stay as they are where none are given here. ``input``: a function of the
+    context that makes what the step sees as ``ctx.input``; by default that is the saga's input.
+    """
+    given: Any = function
+    if isinstance(given, Part):
+        given, options = given.function, cast("PartOptions", {**given.options, **options})
+    if not callable(given):
+        raise TypeError(f"A step is a function, not {given!r}.")
+    refuse_unknown(f"Step {_name_of(given)}", options, PartOptions)
+    return Part(given, options)
+
+
+def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
+    """Refuse options that the ``TypedDict`` ``known`` does not have. Raises ``TypeError``."""
+    names = known.__annotations__
+    for option in options.keys() - names:
+        raise TypeError(f"{what}: there is no option {option!r}.{did_you_mean(option, names)}")
+
+
+@dataclass(slots=True)
+class _Entry:
+    step: Step
+    after: list[Any]
+    before: frozenset[str]
+    compensation: Compensation | None
+    mapper: InputMapper | None
+
+
+@dataclass
+class Draft:
+    """Steps in the making, in the order written."""
+
+    _entries: list[_Entry] = field(default_factory=list)
+
+    def add(
+        self, given: Part, *, after: Sequence[str], needs: Sequence[str] = (), mapper: Mapper | None = None
+    ) -> str:
+        """Add a step and give its name; it comes ``after`` these unless it says so itself.
+
+        ``needs``: steps it comes after all the same, as it reads their results.
+        """
+        options: dict[str, Any] = {**given.options}
+        compensate, explicit = options.pop("compensate", None), options.pop("after", None)
+        own_mapper = options.pop("input", None)
+        mapper = own_mapper if mapper is None else mapper
+        step = Step(given.function, **options)
+        kept: list[Any] = [] if explicit is None else _as_list(explicit)
+        implied = [*(after if explicit is None else ()), *needs]
+        follows = [*kept, *self._shortest(implied, kept)]
+        self._entries.append(
+            _Entry(
+                step,
+                follows,
+                self._before(follows),
+                None if compensate is None else _compensation(step, compensate),
+                None if mapper is None else InputMapper(step.name, mapper),
+            )
+        )
+        return step.name
+
+    @property
+    def names(self) -> list[str]:
+        """The steps' names, in the order written."""
+        return [entry.step.name for entry in self._entries]
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The steps that none of the others comes after."""
+        waited = {name for entry in self._entries for name in entry.before}
+        return tuple(name for name in self.names if name not in waited)
+
+    def assembly(self) -> Assembly:
+        """Give the steps as a class's body gives its own."""
+        found = Assembly(free=True)
+        for entry in self._entries:
+            entry.step.after = tuple(self._resolved(found, entry))
+            found.steps.append((entry.step.name, entry.step))
+            if entry.compensation is not None:
+                found.compensations[id(entry.step)] = entry.compensation
+            if entry.mapper is not None:
+                found.mappers[id(entry.step)] = entry.mapper
+        return found
+
+    def _shortest(self, implied: Iterable[str], kept: Sequence[Any]) -> list[str]:
+        """Leave out of ``implied`` what comes before the others anyway; give the rest as written."""
+        names = [name for name in dict.fromkeys(implied) if name not in kept]
+        place = {entry.step.name: at for at, entry in enumerate(self._entries)}
+        others = [self._before([name]) - {name} for name in (*names, *kept) if isinstance(name, str)]
+        left = [name for name in names if not any(name in before for before in others)]
+        return sorted(left, key=lambda name: place.get(name, -1))
+
+    def _before(self, follows: Iterable[Any]) -> frozenset[str]:
+        """Name the steps written so far that come before one that ``follows`` these, themselves included."""
+        known = {entry.step.name: entry.before for entry in self._entries}
+        named = [name for name in follows if isinstance(name, str)]
+        return frozenset(named).union(*(known.get(name, ()) for name in named))
+
+    def _resolved(self, found: Assembly, entry: _Entry) -> Iterable[Any]:
+        for item in entry.after:
+            function = item.function if isinstance(item, Part) else item
+            if isinstance(function, str) or not callable(function):
+                yield item  # a name, or something that the assembly reports
+                continue
+            names = [other.step.name for other in self._entries if other.step.function == function]
+            if len(names) > 1:
+                found.report(
+                    "after-type",
+                    entry.step.name,
+                    f"after=[...] holds the function of {len(names)} steps: {', '.join(names)}.",
+                    "Give the name of the step that is meant.",
+                )
+            yield names[0] if names else part(item).name
+
+
+def _name_of(function: StepFunction) -> str:
+    return str(getattr(function, "__name__", repr(function)))
+
+
+def _compensation(step: Step, given: StepFunction | Part) -> Compensation:
+    found = part(given)
+    options: dict[str, Any] = {**found.options}
+    refuse_unknown(f"The compensation of step {step.name}", options, CompensationOptions)
+    return Compensation(step, found.function, **options)
+
+
+def _as_list(after: Any) -> list[Any]:
+    # A text is iterable too, but what was meant is one step.
+    if isinstance(after, (str, Part, Callable)) or not isinstance(after, Iterable):  # type: ignore[arg-type]
+        return [after]
+    return list(after)
