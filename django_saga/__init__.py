@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from django_saga.core.retry import Retry as Retry
     from django_saga.core.states import CompensationPolicy as CompensationPolicy
     from django_saga.core.states import FailurePolicy as FailurePolicy
+    from django_saga.core.states import LockPolicy as LockPolicy
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
     from django_saga.dsl.handle import Handle
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from django_saga.exceptions import SagaFailed as SagaFailed
     from django_saga.exceptions import SagaNotFinished as SagaNotFinished
     from django_saga.exceptions import SagaNotFound as SagaNotFound
+    from django_saga.exceptions import TargetLocked as TargetLocked
     from django_saga.exceptions import UnknownSaga as UnknownSaga
 
     # The type of what ``start()`` gives; at run time the class that keeps its promise.
@@ -43,6 +45,7 @@ _HOME = {
     "Retry": "core.retry",
     "CompensationPolicy": "core.states",
     "FailurePolicy": "core.states",
+    "LockPolicy": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
     "StepResult": "dsl.result",
@@ -64,6 +67,7 @@ _HOME = {
             "SagaFailed",
             "SagaNotFinished",
             "SagaNotFound",
+            "TargetLocked",
             "UnknownSaga",
         ),
         "exceptions",

@@ -38,6 +38,8 @@ class SagaStarted(Event):
     kind: ClassVar[str] = "saga_started"
     starts_at: datetime | None = None  # None: at once
     deadline_at: datetime | None = None
+    locks: tuple[str, ...] = ()  # their targets
+    waits: bool = False  # for its locks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,13 @@ class UndoRetried(Event):
     step: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocksGranted(Event):
+    """A saga that waited for its locks has all of them."""
+
+    kind: ClassVar[str] = "locks_granted"
+
+
 EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
@@ -114,6 +123,7 @@ EVENTS: dict[str, type[Event]] = {
         DeadlinePassed,
         CancelRequested,
         UndoRetried,
+        LocksGranted,
     )
 }
 COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data
@@ -151,8 +161,9 @@ def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None
             facts[name] = datetime.fromisoformat(facts[name])
     if "retry_after" in facts:
         facts["retry_after"] = timedelta(seconds=facts["retry_after"])
-    if "in_flight" in facts:
-        facts["in_flight"] = tuple(facts["in_flight"])
+    for name in ("in_flight", "locks"):
+        if name in facts:
+            facts[name] = tuple(facts[name])
     if "cause" in facts:
         facts["cause"] = Cause(facts["cause"])
     cls = EVENTS[kind]

@@ -33,7 +33,11 @@ class Decision(NamedTuple):
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
-    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``."""
+    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``; none of them
+    is opened while it waits for its locks.
+    """
+    if event.waits:
+        return SagaState(SagaStatus.PENDING, {}, deadline_at=event.deadline_at)
     due = event.starts_at or now
     steps = {name: tries.opened(definition, name, due) for name in definition.roots}
     status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
@@ -99,6 +103,16 @@ def fold(definition: SagaDefinition, history: Iterable[tuple[Event, datetime]]) 
 
 
 # --- forward --------------------------------------------------------------------------------------
+
+
+def _let_in(
+    definition: SagaDefinition, state: SagaState, event: events.LocksGranted, now: datetime
+) -> Decision:
+    if state.steps:
+        raise IllegalTransition("the saga does not wait for locks: its steps are open")
+    return Decision(
+        SagaStatus.RUNNING, {name: tries.opened(definition, name, now) for name in definition.roots}
+    )
 
 
 def _step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
@@ -310,4 +324,5 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
     (SagaStatus.COMPENSATING, events.StepNotStarted): _not_started,
     (SagaStatus.COMPENSATING, events.UndoRetried): _undo_retried,
     (SagaStatus.STUCK, events.UndoRetried): _undo_retried,
+    (SagaStatus.PENDING, events.LocksGranted): _let_in,
 }

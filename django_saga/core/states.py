@@ -10,7 +10,7 @@ from enum import StrEnum
 class SagaStatus(StrEnum):
     """Where a saga stands."""
 
-    PENDING = "pending"  # its first step is not due yet
+    PENDING = "pending"  # its first step is not due yet, or it waits for its locks
     RUNNING = "running"
     COMPENSATING = "compensating"
     COMPLETED = "completed"
@@ -84,6 +84,13 @@ class CompensationPolicy(StrEnum):
     CONTINUE = "continue"  # all others are run
     STOP = "stop"  # those whose turn has come are run, no further ones until none is dead any more
     SKIP_DEPENDENTS = "skip_dependents"  # those that would follow it wait for it; other branches are undone
+
+
+class LockPolicy(StrEnum):
+    """What becomes of a saga when another one holds a lock that it asks for, or asked for it before."""
+
+    REFUSE = "refuse"  # it is not started: ``start()`` raises ``TargetLocked``
+    WAIT = "wait"  # it begins when it has all its locks, in the order in which sagas asked
 
 
 TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})

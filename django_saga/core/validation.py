@@ -11,7 +11,7 @@ from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
 from django_saga.core.definition import SagaDefinition, StepDefinition
-from django_saga.core.states import CompensationPolicy, FailurePolicy
+from django_saga.core.states import CompensationPolicy, FailurePolicy, LockPolicy
 
 MAX_NAME_LENGTH = 100
 MAX_QUEUE_LENGTH = 50
@@ -91,6 +91,13 @@ def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
             "",
             f"compensation_policy = {definition.compensation_policy!r} is not a CompensationPolicy.",
             f"Use CompensationPolicy.{', '.join(CompensationPolicy.__members__)}.",
+        )
+    if not isinstance(definition.lock_policy, LockPolicy):
+        yield Problem(
+            "lock-policy",
+            "",
+            f"lock_policy = {definition.lock_policy!r} is not a LockPolicy.",
+            "Use LockPolicy.REFUSE or LockPolicy.WAIT.",
         )
 
 

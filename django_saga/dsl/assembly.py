@@ -13,6 +13,7 @@ from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefi
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import FailurePolicy, Grace
 from django_saga.core.validation import Problem
+from django_saga.dsl.locks import misfit
 from django_saga.dsl.step import Attempted, Compensation, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
@@ -74,8 +75,20 @@ class Assembly:
             failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE if grace else saga.failure_policy,
             grace=grace.period if grace else None,
             compensation_policy=saga.compensation_policy,
+            locks=self._takes_locks(saga.locks),
+            lock_policy=saga.lock_policy,
             description=inspect.cleandoc(saga.__dict__.get("__doc__") or ""),
         )
+
+    def _takes_locks(self, locks: Any) -> bool:
+        if locks is not None and (problem := misfit(locks)):
+            self.report(
+                "locks",
+                "",
+                f"{problem[0].upper()}{problem[1:]}.",
+                'Write locks = lambda input: ["..."], or a @staticmethod that takes the input.',
+            )
+        return locks is not None
 
     def _step(self, step: Step, before: str, queue: str) -> StepDefinition:
         undo = self.compensation_of(step)

@@ -16,6 +16,7 @@ from django_saga.core import encoding, validation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.validation import Problem
 from django_saga.dsl.assembly import Functions
+from django_saga.dsl.locks import Locks, targets
 from django_saga.dsl.scalars import UnsupportedType
 from django_saga.dsl.schema import Schema, TypeSchema, schema_for
 from django_saga.dsl.step import StepFunction
@@ -27,7 +28,7 @@ class Program:
     """One version of one saga: its definition, its functions, and the types of what goes in and out.
 
     ``input`` and ``output`` are what the saga declares (None: any JSON); the decoding methods take what
-    ``encoding.decode`` gave back.
+    ``encoding.decode`` gave back. ``locks`` is there if, and only if, the definition says so.
     """
 
     definition: SagaDefinition
@@ -35,6 +36,7 @@ class Program:
     functions: Mapping[str, Functions]
     input: Any = None
     output: Any = None
+    locks: Locks | None = None
     found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
 
     def __repr__(self) -> str:
@@ -79,6 +81,12 @@ class Program:
     def decode_input(self, data: Any) -> Any:
         """Give the saga's input as its declared type. Raises ``EncodingError``."""
         return data if self._input is None else self._input.from_plain(data, "input")
+
+    def targets(self, text: str) -> tuple[str, ...]:
+        """Give what a saga with the encoded input ``text`` locks, sorted. Raises ``InvalidInput``."""
+        if self.locks is None:
+            return ()
+        return targets(self.definition.name, self.locks, self.decode_input(encoding.decode(text)))
 
     def encode_result(self, step: str, value: Any) -> str:
         """Give a step's result as JSON text. Raises ``EncodingError`` that names the step, field and type."""

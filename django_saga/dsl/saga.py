@@ -11,9 +11,10 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga import ports
-from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
+from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.dsl.assembly import BODY, Body, assemble
 from django_saga.dsl.handle import Handle
+from django_saga.dsl.locks import Locks
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import InvalidDefinition
@@ -51,6 +52,8 @@ class Saga(metaclass=SagaType):
     deadline: ClassVar[float | timedelta | None] = None  # of the whole saga: when passed, it turns back
     failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE
+    locks: ClassVar[Locks | None] = None  # what it keeps other sagas from until it ends, from its input
+    lock_policy: ClassVar[LockPolicy] = LockPolicy.REFUSE
     abstract: ClassVar[bool] = False
     program: ClassVar[Program]  # abstract classes have none
 
@@ -67,7 +70,8 @@ class Saga(metaclass=SagaType):
 
         The same ``idempotency_key`` with the same input gives the same saga. ``run_at``: it begins then, or
         after so long; its deadline counts from there. ``using`` is a database alias, by default the setting
-        ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict`` or ``InvalidDefinition``.
+        ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict``, ``TargetLocked`` or
+        ``InvalidDefinition``.
         """
         program = cls._startable()
         text = program.encode_input(input)
@@ -177,6 +181,7 @@ def _define(cls: Any) -> None:
         functions=assembly.functions(),
         input=cls.input,
         output=cls.output,
+        locks=cls.locks,
         found=tuple(assembly.problems),
     )
     registry.register(cls.program)

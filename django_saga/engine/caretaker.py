@@ -1,4 +1,6 @@
-"""Beside the worker's loop: keeps its leases, rescues steps of lost workers, enforces sagas' deadlines."""
+"""Beside the worker's loop: keeps its leases, rescues steps of lost workers, enforces sagas' deadlines, lets
+in sagas that waited for a lock.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from django_saga import signals
-from django_saga.engine import connections, recorder, recovery
+from django_saga.engine import connections, locking, recorder, recovery
 from django_saga.engine.intake import ALONE
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
@@ -36,6 +38,7 @@ class Caretaker(threading.Thread):
     def stop(self) -> None:
         """Say goodbye and end."""
         self._stopping.set()
+        self._worker.freed.set()
         self.join(timeout=5)
 
     def run(self) -> None:
@@ -44,9 +47,17 @@ class Caretaker(threading.Thread):
             self._try(self._rescue)
             self._try(self._call_for_suspects)
             self._try(self._announce)
-            self._stopping.wait(min(1.0, self._lease / 6))
+            self._rest(min(1.0, self._lease / 6))
         self._try(lambda: self._say(SagaWorker.State.STOPPED))
         connections.close()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait for the next round; meanwhile look who is next in line whenever locks were released."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            if self._worker.freed.wait(left) and not self._stopping.is_set():
+                self._worker.freed.clear()
+                self._try(self._let_in)
 
     def _try(self, duty: object) -> None:
         """Do one duty; whatever goes wrong, the others and the next round are still done."""
@@ -91,6 +102,14 @@ class Caretaker(threading.Thread):
                 self._try(self._keep_leases)
                 if worker.draining:
                     return
+
+    def _let_in(self) -> None:
+        worker = self._worker
+        if worker.draining:
+            return
+        with worker.rescuing:
+            for recorded in locking.let_in(worker.using, worker.programs):
+                self._tell(recorded)
 
     def _call_for_suspects(self) -> None:
         worker = self._worker

@@ -50,27 +50,26 @@ class Existing(NamedTuple):
     input_digest: str
 
 
-def insert(using: str, new: Sequence[NewSaga], now: datetime) -> None:
-    """Write new sagas without idempotency keys, in three statements however many they are."""
+def write(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    """Write the rows of new sagas without idempotency keys, in one statement; ``finish`` has to follow."""
     sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now) for saga in new])
-    _finish(using, new, now)
 
 
-def insert_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
-    """Write ``saga`` unless its key is taken; then give the saga that has it.
+def write_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
+    """Write the row of ``saga`` unless its key is taken; then give the saga that has it.
 
     The unique index decides: a concurrent start with the same key waits here until the other one's
     transaction ends.
     """
     written = sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)], ignore=True)
     if written:
-        _finish(using, [saga], now)
         return None
     holder = SagaInstance.objects.using(using).get(name=saga.name, idempotency_key=saga.idempotency_key)
     return Existing(holder.pk, holder.input_digest)
 
 
-def _finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+def finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    """Write the first steps and the first events of new sagas, in two statements."""
     sagas.write_steps(using, [row for saga in new for row in saga.steps])
     history.append(using, [history.Entry(saga.id, saga.event, worker=saga.worker) for saga in new], now)
 

@@ -49,7 +49,7 @@ def test_the_table_holds_these_moves_and_no_other():
         found[status].add(kind.kind)
 
     assert found == {
-        "pending": forward,
+        "pending": forward | {"locks_granted"},
         "running": forward,
         "compensating": back,
         "completed": set(),
