@@ -14,7 +14,6 @@ from django_saga import ports
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.dsl.assembly import BODY, Body, assemble
 from django_saga.dsl.handle import Handle
-from django_saga.dsl.locks import Locks
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import InvalidDefinition
@@ -52,7 +51,8 @@ class Saga(metaclass=SagaType):
     deadline: ClassVar[float | timedelta | None] = None  # of the whole saga: when passed, it turns back
     failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE
-    locks: ClassVar[Locks | None] = None  # what it keeps other sagas from until it ends, from its input
+    # A function of the input that gives what the saga keeps others from until it ends: ["order:42"].
+    locks: ClassVar[Any] = None
     lock_policy: ClassVar[LockPolicy] = LockPolicy.REFUSE
     abstract: ClassVar[bool] = False
     program: ClassVar[Program]  # abstract classes have none

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_saga.core.plain import plain
 from django_saga.models.fields import ExactCharField
 from django_saga.models.instance import SagaInstance
 
@@ -36,4 +37,4 @@ class SagaLock(models.Model):
         indexes = [models.Index(fields=["held", "since"], name="django_saga_lock_line")]
 
     def __str__(self) -> str:
-        return str(self.target)
+        return plain(self.target)

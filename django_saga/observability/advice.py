@@ -32,11 +32,13 @@ class Advice(NamedTuple):
 def advice(story: Story) -> list[Advice]:
     """Give what to know and do about ``story``; nothing when all is well or over."""
     if story.saga.status == SagaStatus.STUCK:
-        return [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
+        dead = [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
+        return [*dead, *_kept(story)]
     if not SagaStatus(story.saga.status).is_live:
         return []
     return [
         *_unregistered(story),
+        *_barred(story),
         *(found for step in story.steps if step.row for found in _late(story, step.row)),
     ]
 
@@ -66,6 +68,23 @@ def _dead(story: Story, step: StepStory) -> Advice:
         call += f", using={json.dumps(story.saga._state.db)}"
     code = f"from uuid import UUID\nfrom django_saga import operations\n{call})"
     return Advice(plain(f"{told.rstrip('.')}. {todo}"), code)
+
+
+def _kept(story: Story) -> Iterator[Advice]:
+    if targets := ", ".join(told.lock.target for told in story.locks if told.lock.held):
+        said = _("Until then it keeps its locks: %(targets)s. Sagas that ask for one are refused, or wait.")
+        yield Advice(plain(said % {"targets": targets}))
+
+
+def _barred(story: Story) -> Iterator[Advice]:
+    for told in story.locks:
+        if told.holder is not None and told.holder.status == SagaStatus.STUCK:
+            facts = {"target": told.lock.target, "saga": told.holder.name, "id": told.holder.pk}
+            said = _(
+                "%(target)s is held by saga %(saga)s %(id)s, which is stuck: it waits until a person has "
+                "brought that one to its end."
+            )
+            yield Advice(plain(said % facts))
 
 
 def _unregistered(story: Story) -> Iterator[Advice]:

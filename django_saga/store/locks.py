@@ -79,14 +79,18 @@ def release(using: str, saga_ids: Sequence[UUID]) -> int:
 
 def next_in_line(using: str, *, definitions: Sequence[int], limit: int) -> list[tuple[UUID, int]]:
     """Find sagas (id, definition id) that wait, and are the first in line for all they wait for."""
-    before = Q(since__lt=OuterRef("since")) | Q(since=OuterRef("since"), saga_id__lt=OuterRef("saga_id"))
-    ahead = SagaLock.objects.filter(Q(held=True) | before, target=OuterRef("target"))
+    ahead = SagaLock.objects.filter(Q(held=True) | asked_before(), target=OuterRef("target"))
     blocked = SagaLock.objects.filter(Exists(ahead), saga_id=OuterRef("saga_id"))
     waiting = SagaLock.objects.using(using).filter(
         ~Exists(blocked), held=None, since__lte=clock.now(using), saga__definition_id__in=definitions
     )
     found = waiting.order_by("since", "saga_id").values_list("saga_id", "saga__definition_id", "since")
     return [(saga_id, definition_id) for saga_id, definition_id, _ in found.distinct()[:limit]]
+
+
+def asked_before() -> Q:
+    """Give the condition that a lock, in a subquery, was asked for before the one it is looked up for."""
+    return Q(since__lt=OuterRef("since")) | Q(since=OuterRef("since"), saga_id__lt=OuterRef("saga_id"))
 
 
 def take_turn(using: str, saga_id: UUID, now: datetime) -> bool:

@@ -22,7 +22,10 @@ class LockRefuseSaga(Saga):
     """Is refused while another saga has one of its orders."""
 
     input = Parcel
-    locks = staticmethod(lambda parcel: [f"order:{order}" for order in parcel.orders])
+
+    @staticmethod
+    def locks(parcel: Parcel) -> list[str]:
+        return [f"order:{order}" for order in parcel.orders]
 
     @step(retry=_ONCE)
     def pack(self, ctx: Context) -> str:
