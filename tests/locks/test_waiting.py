@@ -10,6 +10,7 @@ from django.db import connection
 from django_saga import OperationRefused, SagaStatus, operations, runtime
 from django_saga.engine import locking
 from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaStep
+from django_saga.store import locks
 from django_saga.testing import assert_saga_invariants, shift_clock
 from tests.sagas.lock_sagas import LockLateSaga, LockRefuseSaga, LockStuckSaga, LockWaitSaga, Parcel
 
@@ -240,7 +241,7 @@ def test_one_who_was_faster_is_not_overtaken(ledger, monkeypatch):
     """Whoever takes a turn may find the target taken by then: the index decides."""
     holder, waiting = LockWaitSaga.start(Parcel(["1"])), LockWaitSaga.start(Parcel(["1"]))
     found = [(waiting.id, SagaInstance.objects.get(pk=waiting.id).definition_id)]
-    monkeypatch.setattr(locking.locks, "next_in_line", lambda using, **_: found)
+    monkeypatch.setattr(locks, "next_in_line", lambda using, **_: found)
 
     assert let_in() == 0
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Context, FailurePolicy, OutcomeUnknown, PermanentFailure, Retry, Saga, step
+from django_saga import (
+    Context,
+    FailurePolicy,
+    LockPolicy,
+    OutcomeUnknown,
+    PermanentFailure,
+    Retry,
+    Saga,
+    step,
+)
 from tests import ledger
 
 # No wait between attempts: a sweep is to see them too.
@@ -198,3 +207,13 @@ class SweepStuckSaga(Saga):
     @step(after=[charge, pack], no_compensation=True)
     def ship(self, ctx: Context) -> None:
         raise PermanentFailure("the last step says no")
+
+
+class SweepLockSaga(SweepLinearSaga):
+    """The same in a row, for ``{"order": ...}``, which only one of them has at a time."""
+
+    lock_policy = LockPolicy.WAIT
+
+    @staticmethod
+    def locks(input: dict[str, Any]) -> list[str]:
+        return [f"order:{input['order']}", "audit:" + input["order"]]
