@@ -38,7 +38,7 @@ def of_stored(graph: Any) -> list[Node]:
 def lock_policy(given: SagaDefinition | Any) -> str:
     """Give the lock policy of a definition, or of its row's graph; empty when its sagas take no locks."""
     if isinstance(given, SagaDefinition):
-        return given.lock_policy.value if given.locks else ""
+        return str(given.lock_policy) if given.locks else ""
     policy = given.get("locks") if isinstance(given, Mapping) else ""
     return policy if isinstance(policy, str) else ""
 

@@ -193,6 +193,14 @@ def test_many_sagas_hold_their_locks_in_one_transaction(ledger):
     assert held() == {f"order:{number}": handle.id for number, handle in enumerate(handles)}
 
 
+def test_locks_are_written_in_the_order_of_their_targets(ledger):
+    """So that two transactions that want the same never wait for each other."""
+    LockRefuseSaga.bulk_start(Parcel(orders) for orders in (["c", "a"], ["d"], ["b"]))
+
+    written = SagaLock.objects.order_by("pk").values_list("target", flat=True)
+    assert list(written) == ["order:a", "order:b", "order:c", "order:d"]
+
+
 @pytest.mark.parametrize("taken", ["600", "outside"])
 def test_one_of_many_whose_lock_is_taken_starts_none(ledger, taken):
     holder = LockRefuseSaga.start(Parcel(["outside"]))
