@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, OuterRef, Subquery, When
+from django.db.models import Case, Count, OuterRef, Q, Subquery, When
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_saga.core.spans import span
 from django_saga.core.states import SagaStatus
 from django_saga.models import SagaInstance, SagaLock
-from django_saga.store.locks import asked_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ def stories(using: str, locks: Iterable[SagaLock]) -> dict[UUID, list[LockStory]
 
 def of_one(using: str, saga_id: UUID) -> list[LockStory]:
     """Give the locks of one saga, with how many stand in line before it, which takes counting them."""
-    others = SagaLock.objects.filter(asked_before(), target=OuterRef("target"), held=None)
+    before = Q(since__lt=OuterRef("since")) | Q(since=OuterRef("since"), saga_id__lt=OuterRef("saga_id"))
+    others = SagaLock.objects.filter(before, target=OuterRef("target"), held=None)
     count = others.order_by().values("target").annotate(number=Count("pk")).values("number")
     locks = SagaLock.objects.using(using).filter(saga_id=saga_id).order_by("target")
     return stories(using, locks.annotate(ahead=Case(When(held=None, then=Subquery(count)))))[saga_id]

@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
-from django_saga.models import SagaLock
+from django_saga.models import SagaInstance, SagaLock
 from django_saga.store import clock, sql
 
 Wish: TypeAlias = tuple[str, UUID]  # a target, and the saga that is to have it
@@ -79,18 +79,26 @@ def release(using: str, saga_ids: Sequence[UUID]) -> int:
 
 def next_in_line(using: str, *, definitions: Sequence[int], limit: int) -> list[tuple[UUID, int]]:
     """Find sagas (id, definition id) that wait, and are the first in line for all they wait for."""
-    ahead = SagaLock.objects.filter(Q(held=True) | asked_before(), target=OuterRef("target"))
-    blocked = SagaLock.objects.filter(Exists(ahead), saga_id=OuterRef("saga_id"))
-    waiting = SagaLock.objects.using(using).filter(
-        ~Exists(blocked), held=None, since__lte=clock.now(using), saga__definition_id__in=definitions
+    connection = connections[using]
+    lock = sql.table(SagaLock)
+    known, params = sql.is_in(connection, "saga.definition_id", definitions)
+    now = sql.to_db(connection, clock.now(using))
+    # Holders stand before all who wait. Counting places takes one pass however long the lines are.
+    place = "PARTITION BY target ORDER BY CASE WHEN held IS NULL THEN 1 ELSE 0 END, since, saga_id"
+    rows = sql.read(
+        using,
+        SagaLock,
+        ("saga",),
+        f"SELECT saga.id, saga.definition_id FROM"
+        f" (SELECT saga_id, since, held, row_number() OVER ({place}) AS place FROM {lock}"
+        f" WHERE target IN (SELECT target FROM {lock} WHERE held IS NULL AND since <= %s)"
+        " AND (held IS NOT NULL OR since <= %s)) line"
+        f" JOIN {sql.table(SagaInstance)} saga ON saga.id = line.saga_id WHERE {known}"
+        " GROUP BY saga.id, saga.definition_id HAVING MAX(line.place) = 1 AND COUNT(line.held) = 0"
+        " ORDER BY MIN(line.since), saga.id LIMIT %s",
+        [now, now, *params, limit],
     )
-    found = waiting.order_by("since", "saga_id").values_list("saga_id", "saga__definition_id", "since")
-    return [(saga_id, definition_id) for saga_id, definition_id, _ in found.distinct()[:limit]]
-
-
-def asked_before() -> Q:
-    """Give the condition that a lock, in a subquery, was asked for before the one it is looked up for."""
-    return Q(since__lt=OuterRef("since")) | Q(since=OuterRef("since"), saga_id__lt=OuterRef("saga_id"))
+    return [(saga_id, definition_id) for saga_id, definition_id in rows]
 
 
 def take_turn(using: str, saga_id: UUID, now: datetime) -> bool:

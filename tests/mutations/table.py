@@ -219,9 +219,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/store/locks.py",
-                '    return Q(since__lt=OuterRef("since")) | '
-                'Q(since=OuterRef("since"), saga_id__lt=OuterRef("saga_id"))\n',
-                '    return Q(pk__lt=OuterRef("pk"))\n',
+                "THEN 1 ELSE 0 END, since, saga_id",
+                "THEN 1 ELSE 0 END, id",
             ),
         ),
         f"{_LOCKS}/test_waiting.py::test_whoever_asked_first_of_all_goes_first_whatever_the_order_of_rows",
