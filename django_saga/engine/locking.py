@@ -64,6 +64,19 @@ def let_in(using: str, programs: Mapping[int, Program]) -> Iterator[Recorded]:
             return
 
 
+def look_after_commit(using: str, definition: SagaDefinition, saga: NewSaga) -> None:
+    """Have a saga that begins to wait look for its turn once it is committed.
+
+    Its lock may have become free since it asked, and whoever released that could not see it.
+    """
+
+    def look() -> None:
+        if locks.next_in_line(using, definitions=[saga.definition_id], limit=1, saga_id=saga.id):
+            _let_in(using, saga.id, definition)
+
+    transaction.on_commit(look, using=using, robust=True)
+
+
 def _hold_or_refuse(using: str, definition: SagaDefinition, new: Sequence[NewSaga], now: datetime) -> None:
     ours: dict[str, NewSaga] = {}
     for saga in new:
@@ -95,11 +108,12 @@ def _hold_or_wait(
     """Give those that wait. One that begins later does not stand in line before."""
     wishes = _wishes(new)
     begins_at = new[0].event.starts_at
+    may_hold = begins_at is None and locks.collides_quietly(using)
     taken = locks.taken(using, [target for target, _ in wishes], now)
     holding: list[NewSaga] = []
     waiting: list[NewSaga] = []
     for saga in new:
-        free = taken.isdisjoint(saga.event.locks) and not begins_at
+        free = may_hold and taken.isdisjoint(saga.event.locks)
         (holding if free or not saga.event.locks else waiting).append(saga)
         taken.update(saga.event.locks)
     if not locks.hold(using, _wishes(holding), now):

@@ -154,6 +154,8 @@ def _insert(
     elif existing := starts.write_once(using, saga, now):
         return saga, existing
     [saga] = locking.admitted(using, program.definition, [saga], now)
+    if saga.event.waits:
+        locking.look_after_commit(using, program.definition, saga)
     starts.finish(using, [saga], now)
     return saga, None
 

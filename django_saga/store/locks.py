@@ -77,12 +77,24 @@ def release(using: str, saga_ids: Sequence[UUID]) -> int:
     return freed
 
 
-def next_in_line(using: str, *, definitions: Sequence[int], limit: int) -> list[tuple[UUID, int]]:
+def collides_quietly(using: str) -> bool:
+    """True where an insert that meets a taken target leaves nothing behind.
+
+    InnoDB keeps a lock on the row that was met and the gap before it. Several who met it, and then stand in
+    line there, would wait for each other.
+    """
+    return connections[using].vendor != "mysql"
+
+
+def next_in_line(
+    using: str, *, definitions: Sequence[int], limit: int, saga_id: UUID | None = None
+) -> list[tuple[UUID, int]]:
     """Find sagas (id, definition id) that wait, and are the first in line for all they wait for."""
     connection = connections[using]
     lock = sql.table(SagaLock)
     known, params = sql.is_in(connection, "saga.definition_id", definitions)
     now = sql.to_db(connection, clock.now(using))
+    only = " AND saga.id = %s" if saga_id else ""
     # Holders stand before all who wait. Counting places takes one pass however long the lines are.
     place = "PARTITION BY target ORDER BY CASE WHEN held IS NULL THEN 1 ELSE 0 END, since, saga_id"
     rows = sql.read(
@@ -93,10 +105,10 @@ def next_in_line(using: str, *, definitions: Sequence[int], limit: int) -> list[
         f" (SELECT saga_id, since, held, row_number() OVER ({place}) AS place FROM {lock}"
         f" WHERE target IN (SELECT target FROM {lock} WHERE held IS NULL AND since <= %s)"
         " AND (held IS NOT NULL OR since <= %s)) line"
-        f" JOIN {sql.table(SagaInstance)} saga ON saga.id = line.saga_id WHERE {known}"
+        f" JOIN {sql.table(SagaInstance)} saga ON saga.id = line.saga_id WHERE {known}{only}"
         " GROUP BY saga.id, saga.definition_id HAVING MAX(line.place) = 1 AND COUNT(line.held) = 0"
         " ORDER BY MIN(line.since), saga.id LIMIT %s",
-        [now, now, *params, limit],
+        [now, now, *params, *([sql.to_db(connection, saga_id)] if saga_id else []), limit],
     )
     return [(saga_id, definition_id) for saga_id, definition_id in rows]
 
