@@ -28,7 +28,7 @@ class Program:
     """One version of one saga: its definition, its functions, and the types of what goes in and out.
 
     ``input`` and ``output`` are what the saga declares (None: any JSON); the decoding methods take what
-    ``encoding.decode`` gave back. ``locks`` is there if, and only if, the definition says so.
+    ``encoding.decode`` gave back. ``locks`` gives what a saga locks, if the definition says that it does.
     """
 
     definition: SagaDefinition
@@ -84,7 +84,7 @@ class Program:
 
     def targets(self, text: str) -> tuple[str, ...]:
         """Give what a saga with the encoded input ``text`` locks, sorted. Raises ``InvalidInput``."""
-        if self.locks is None:
+        if self.locks is None or not self.definition.locks:
             return ()
         return targets(self.definition.name, self.locks, self.decode_input(encoding.decode(text)))
 

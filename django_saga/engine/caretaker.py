@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from django_saga import signals
@@ -17,6 +18,7 @@ from django_saga.models import SagaWorker
 from django_saga.store import claims, workers
 
 if TYPE_CHECKING:
+    from django_saga.dsl.program import Program
     from django_saga.engine.worker import Worker
 
 # How often a worker says that it lives, and after how long its row is dropped, in leases.
@@ -92,24 +94,23 @@ class Caretaker(threading.Thread):
                 task.leased = now
 
     def _rescue(self) -> None:
+        self._carry_out(recovery.rescue)
+
+    def _let_in(self) -> None:
+        self._carry_out(locking.let_in)
+
+    def _carry_out(self, look: Callable[[str, Mapping[int, Program]], Iterator[Recorded]]) -> None:
+        """Do what ``look`` finds to be done, and tell of it as it is committed."""
         worker = self._worker
         if worker.draining:
             return
         with worker.rescuing:
-            for recorded in recovery.rescue(worker.using, worker.programs):
+            for recorded in look(worker.using, worker.programs):
                 self._tell(recorded)
                 # Thousands of leases may have ended at once: the worker's own go on meanwhile.
                 self._try(self._keep_leases)
                 if worker.draining:
                     return
-
-    def _let_in(self) -> None:
-        worker = self._worker
-        if worker.draining:
-            return
-        with worker.rescuing:
-            for recorded in locking.let_in(worker.using, worker.programs):
-                self._tell(recorded)
 
     def _call_for_suspects(self) -> None:
         worker = self._worker

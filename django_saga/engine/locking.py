@@ -58,9 +58,13 @@ def let_in(using: str, programs: Mapping[int, Program]) -> Iterator[Recorded]:
     known = [key for key, program in programs.items() if program.definition.locks]
     while known:
         found = locks.next_in_line(using, definitions=known, limit=_BATCH)
-        begun = [_let_in(using, saga_id, programs[key].definition) for saga_id, key in found]
-        yield from (recorded for recorded in begun if recorded is not None)
-        if len(found) < _BATCH or not any(begun):
+        begun = 0
+        for saga_id, key in found:
+            recorded = _let_in(using, saga_id, programs[key].definition)
+            if recorded is not None:
+                begun += 1
+                yield recorded
+        if len(found) < _BATCH or not begun:
             return
 
 
