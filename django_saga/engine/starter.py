@@ -75,7 +75,7 @@ def bulk_start(
     handles = []
     definition_id = definitions.identify(using, program.definition)
     # All locks are taken in one go, for the sake of their order.
-    size = len(texts) or 1 if program.definition.locks else _BULK
+    size = max(len(texts), 1) if program.definition.locks else _BULK
     with transaction.atomic(using=using):
         for at in range(0, len(texts), size):
             now = clock.now(using)

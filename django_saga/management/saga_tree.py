@@ -79,10 +79,11 @@ class Tree:
         yield from self._input(saga)
 
     def _lock(self, story: LockStory) -> str:
-        since = f"since {clock_time(story.lock.since)} ({ago(story.lock.since, self.story.now)})"
+        now = self.story.now
+        since = f"since {clock_time(story.lock.since)} ({ago(story.lock.since, now)})"
         if story.lock.held:
             return f"holds {story.lock.target} {since}"
-        return f"{words(story, self.story.now)}, {since}"
+        return words(story, now) if story.lock.since > now else f"{words(story, now)}, {since}"
 
     def _fault(self, culprit: str) -> Iterator[str]:
         """Say what the step at fault said last, before anything was undone."""

@@ -39,6 +39,7 @@ def advice(story: Story) -> list[Advice]:
     return [
         *_unregistered(story),
         *_barred(story),
+        *_uncalled(story),
         *(found for step in story.steps if step.row for found in _late(story, step.row)),
     ]
 
@@ -85,6 +86,22 @@ def _barred(story: Story) -> Iterator[Advice]:
                 "brought that one to its end."
             )
             yield Advice(plain(said % facts))
+
+
+def _uncalled(story: Story) -> Iterator[Advice]:
+    waits = [told for told in story.locks if not told.lock.held]
+    if not waits or any(told.holder or told.ahead for told in waits):
+        return
+    late = story.now - max(told.lock.since for told in waits)
+    if late > _LATE:
+        facts = {"span": span(late), "targets": plain(", ".join(told.lock.target for told in waits))}
+        yield Advice(
+            _(
+                "It has waited for %(span)s, what it waits for (%(targets)s) is free, and no worker has let "
+                "it in: does a saga_worker run that knows this saga?"
+            )
+            % facts
+        )
 
 
 def _unregistered(story: Story) -> Iterator[Advice]:

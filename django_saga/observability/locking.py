@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -34,12 +34,6 @@ def takes_locks(saga: SagaInstance) -> bool:
     return isinstance(graph, Mapping) and bool(graph.get("locks"))
 
 
-def read(using: str, saga_ids: Sequence[UUID]) -> dict[UUID, list[LockStory]]:
-    """Give the locks of sagas, by target, in two queries."""
-    locks = SagaLock.objects.using(using).filter(saga_id__in=saga_ids).order_by("target")
-    return stories(using, locks)
-
-
 def stories(using: str, locks: Iterable[SagaLock]) -> dict[UUID, list[LockStory]]:
     """Give the stories of ``locks`` by saga, in one more query if any of them is waited for."""
     found: dict[UUID, list[LockStory]] = defaultdict(list)
@@ -64,7 +58,8 @@ def of_one(using: str, saga_id: UUID) -> list[LockStory]:
 def waiting(using: str, sagas: Iterable[SagaInstance]) -> dict[UUID, list[LockStory]]:
     """Give the locks of those of ``sagas`` that may wait for any; for all others nothing, and no query."""
     pending = [saga.pk for saga in sagas if saga.status == SagaStatus.PENDING]
-    return read(using, pending) if pending else {}
+    locks = SagaLock.objects.using(using).filter(saga_id__in=pending).order_by("target")
+    return stories(using, locks) if pending else {}
 
 
 def words(story: LockStory, now: datetime) -> str:

@@ -40,23 +40,15 @@ def test_a_saga_that_waits_shows_for_what_and_who_has_it():
 
     told = written("saga_show", str(third.id))
 
-    assert (
-        settled(told)
-        == (
-            """\
-○ pending  lock_wait v1  <id>
-  started   <time> (<span> ago)
-  locks     waits for lock order:0, since <time> (<span> ago)
-            waits for lock order:1 held by lock_wait <id>, 1 other before it, since <time> (<span> ago)
-  input     {"fails": false, "orders": ["0", "1"]}
-
-Steps
-├─ · pack  to come
-└─ · send  to come
-"""
-        )
-        or connection.vendor == "sqlite"
+    head, rest = settled(told).split("  input")
+    assert head == (
+        "○ pending  lock_wait v1  <id>\n"
+        "  started   <time> (<span> ago)\n"
+        "  locks     waits for lock order:0, since <time> (<span> ago)\n"
+        "            waits for lock order:1 held by lock_wait <id>, 1 other before it, "
+        "since <time> (<span> ago)\n"
     )
+    assert rest.endswith("\n\nSteps\n├─ · pack  to come\n└─ · send  to come\n")
     assert f"held by lock_wait {holder.id}, 1 other before it" in told
     assert where()[str(second.id)] == f"waits for lock order:1 held by lock_wait {holder.id}"
     assert where()[str(third.id)] == (
@@ -93,6 +85,7 @@ def test_a_saga_that_will_stand_in_line_says_when():
     later = LockWaitSaga.start(Parcel(["1"]), run_at=timedelta(hours=2, seconds=30))
 
     assert where()[str(later.id)] == "asks for lock order:1 in 2 h"
+    assert "  locks     asks for lock order:1 in <span>\n  input" in show(later)
 
 
 def test_a_stuck_saga_tells_what_it_keeps_and_whoever_waits_for_it_whom_to_mend(ledger):
@@ -107,6 +100,22 @@ def test_a_stuck_saga_tells_what_it_keeps_and_whoever_waits_for_it_whom_to_mend(
         f"order:1 is held by saga lock_stuck {stuck.id}, which is stuck: it waits until a person has "
         "brought that one to its end."
     )
+
+
+def test_a_saga_that_no_worker_lets_in_asks_for_one():
+    definition = a_definition("locking", locks="wait")
+    saga = a_saga("pending", definition=definition)
+    since = clock.now("default") - timedelta(hours=2, seconds=20)
+    [first, _] = (a_lock(saga, target, held=False, since=since) for target in ("order:1", "order:2"))
+    said = (
+        "It has waited for 2 h, what it waits for (order:1, order:2) is free, and no worker has let it in: "
+        "does a saga_worker run that knows this saga?"
+    )
+
+    assert said in document("saga_show", str(saga.pk))["advice"]
+    before = a_saga("pending", definition=definition)
+    a_lock(before, first.target, held=False, since=since - timedelta(seconds=1))
+    assert said not in document("saga_show", str(saga.pk))["advice"]
 
 
 def test_no_stored_target_moves_the_cursor():
