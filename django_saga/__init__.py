@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from django_saga.core.states import CompensationPolicy as CompensationPolicy
     from django_saga.core.states import FailurePolicy as FailurePolicy
     from django_saga.core.states import ForwardRecovery as ForwardRecovery
+    from django_saga.core.states import LockPolicy as LockPolicy
+    from django_saga.core.states import Probe as Probe
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
     from django_saga.dsl.action import action as action
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from django_saga.exceptions import SagaFailed as SagaFailed
     from django_saga.exceptions import SagaNotFinished as SagaNotFinished
     from django_saga.exceptions import SagaNotFound as SagaNotFound
+    from django_saga.exceptions import TargetLocked as TargetLocked
     from django_saga.exceptions import UnknownSaga as UnknownSaga
 
     # The type of what ``start()`` gives; at run time the class that keeps its promise.
@@ -51,6 +54,8 @@ _HOME = {
     "CompensationPolicy": "core.states",
     "FailurePolicy": "core.states",
     "ForwardRecovery": "core.states",
+    "LockPolicy": "core.states",
+    "Probe": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
     "action": "dsl.action",
@@ -78,6 +83,7 @@ _HOME = {
             "SagaFailed",
             "SagaNotFinished",
             "SagaNotFound",
+            "TargetLocked",
             "UnknownSaga",
         ),
         "exceptions",

@@ -33,6 +33,19 @@ class IdempotencyConflict(SagaError):
         self.saga_id = saga_id
 
 
+class TargetLocked(SagaError):
+    """Another saga holds a lock that the new one asks for; nothing was started.
+
+    ``target`` is what is locked, ``saga_id`` and ``saga`` are the id and the name of the saga that has it.
+    """
+
+    def __init__(self, message: str, *, target: str, saga_id: Any, saga: str) -> None:
+        super().__init__(message)
+        self.target = target
+        self.saga_id = saga_id
+        self.saga = saga
+
+
 class EncodingError(SagaError):
     """A value cannot be stored as JSON; ``path`` says where in the value, ``problem`` why."""
 

@@ -37,6 +37,8 @@ POINTS = frozenset(
         "comp.after_user",
         "operator.after_lock",
         "operator.before_commit",
+        "lock.acquired",
+        "lock.released",
     }
 )
 

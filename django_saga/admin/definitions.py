@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_saga.admin import cells, search
 from django_saga.admin.readonly import ReadOnlyAdmin, Tool
 from django_saga.core import mermaid
-from django_saga.core.outline import of_stored, ordered
+from django_saga.core.outline import lock_policy, of_stored, ordered
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import UnknownSaga
 from django_saga.models import SagaDefinition, SagaInstance
@@ -40,7 +40,8 @@ class SagaDefinitionAdmin(ReadOnlyAdmin):
 
     def page(self, request: HttpRequest, obj: SagaDefinition) -> dict[str, Any]:
         nodes = ordered(of_stored(obj.graph))
-        return {"saga_nodes": nodes, "saga_drawing": cells.block(mermaid.flowchart(str(obj), nodes))}
+        drawing = mermaid.flowchart(str(obj), nodes, lock_policy(obj.graph))
+        return {"saga_nodes": nodes, "saga_drawing": cells.block(drawing)}
 
     def tools(self, request: HttpRequest, obj: SagaDefinition) -> list[Tool]:
         if not self.may_view(request, SagaInstance):

@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin import cells, search
 from django_saga.admin.filters import BeganFilter, DefinitionFilter
+from django_saga.admin.locks import lock_lines
 from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.admin.story_page import event_lines, step_lines
-from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaOperation, SagaStep
-from django_saga.observability import advice, standing, story
+from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaLock, SagaOperation, SagaStep
+from django_saga.observability import advice, locking, standing, story
 
 # The newest that a page shows; the list of events has them all.
 _EVENTS = 200
@@ -57,8 +58,10 @@ class SagaInstanceAdmin(EndlessAdmin):
 
     def _attach(self, rows: Sequence[SagaInstance], steps: dict[UUID, list[SagaStep]]) -> None:
         now = timezone.now()
+        locks = locking.waiting(self.using, rows)
         for saga in rows:
-            cast(Any, saga).standing = standing.where(saga, steps.get(saga.pk, []), now)
+            told = standing.where(saga, steps.get(saga.pk, []), now, locks.get(saga.pk, ()))
+            cast(Any, saga).standing = told
 
     # --- the page ---------------------------------------------------------------------------------
 
@@ -109,6 +112,7 @@ class SagaInstanceAdmin(EndlessAdmin):
             "saga_history_limit": _EVENTS if told.left_out else None,
             "saga_history_url": self.list_url(SagaEvent, saga__id__exact=obj.pk),
             "saga_operations": operations,
+            "saga_locks": lock_lines(self, told.locks) if self.may_view(request, SagaLock) else [],
         }
 
     def tools(self, request: HttpRequest, obj: SagaInstance) -> list[Tool]:

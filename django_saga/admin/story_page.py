@@ -175,8 +175,9 @@ def event_state(event: SagaEvent) -> SafeString:
 def _event_words(event: SagaEvent) -> str:
     data = event.data if isinstance(event.data, dict) else {}
     undo = data.get("undo") is True
+    waits = data.get("waits") is True
     told = {
-        "saga_started": _("saga started"),
+        "saga_started": _("saga started, waits for its locks") if waits else _("saga started"),
         "step_succeeded": _("compensation succeeded") if undo else _("step succeeded"),
         "step_failed": _("compensation failed") if undo else _("step failed"),
         "step_unknown": _("compensation's outcome unknown") if undo else _("step's outcome unknown"),
@@ -188,6 +189,7 @@ def _event_words(event: SagaEvent) -> str:
         "step_skipped": _("step skipped"),
         "step_marked_done": _("step marked as done"),
         "compensate_requested": _("asked to compensate"),
+        "locks_granted": _("got its locks"),
     }.get(event.kind, event.kind)
     cause = data.get("cause")
     return f"{told}: {cells.short(str(cause))}" if cause else told

@@ -46,6 +46,9 @@ IDS = {
     "forward-recovery": "django_saga.E032",
     "alternate": "django_saga.E033",
     "action-type": "django_saga.E034",
+    "locks": "django_saga.E035",
+    "lock-policy": "django_saga.E036",
+    "atomic-probe": "django_saga.E037",
 }
 DEFINED_TWICE = "django_saga.E018"
 

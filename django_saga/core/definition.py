@@ -11,7 +11,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
-from django_saga.core.states import CompensationPolicy, FailurePolicy, ForwardRecovery
+from django_saga.core.states import CompensationPolicy, FailurePolicy, ForwardRecovery, LockPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,8 @@ class SagaDefinition:
     failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST
     grace: timedelta | None = None  # with FAIL_FAST_WITH_GRACE
     compensation_policy: CompensationPolicy = CompensationPolicy.CONTINUE
+    locks: bool = False  # whether its sagas may take locks
+    lock_policy: LockPolicy = LockPolicy.REFUSE
     description: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -229,5 +231,7 @@ class SagaDefinition:
         ]
         if forward:
             parts.append(forward)
+        if self.locks:  # a saga that holds any has to end by code that lets go of them
+            parts.append("locks")
         text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

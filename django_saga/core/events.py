@@ -38,6 +38,8 @@ class SagaStarted(Event):
     kind: ClassVar[str] = "saga_started"
     starts_at: datetime | None = None  # None: at once
     deadline_at: datetime | None = None
+    locks: tuple[str, ...] = ()  # their targets
+    waits: bool = False  # for its locks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,13 @@ class CompensateRequested(Event):
     kind: ClassVar[str] = "compensate_requested"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocksGranted(Event):
+    """A saga that waited for its locks has all of them."""
+
+    kind: ClassVar[str] = "locks_granted"
+
+
 EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
@@ -157,6 +166,7 @@ EVENTS: dict[str, type[Event]] = {
         StepSkipped,
         StepMarkedDone,
         CompensateRequested,
+        LocksGranted,
     )
 }
 COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data
@@ -200,8 +210,9 @@ def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None
             facts[name] = datetime.fromisoformat(facts[name])
     if "retry_after" in facts:
         facts["retry_after"] = timedelta(seconds=facts["retry_after"])
-    if "in_flight" in facts:
-        facts["in_flight"] = tuple(facts["in_flight"])
+    for name in ("in_flight", "locks"):
+        if name in facts:
+            facts[name] = tuple(facts[name])
     if "cause" in facts:
         facts["cause"] = Cause(facts["cause"])
     cls = EVENTS[kind]

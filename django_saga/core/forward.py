@@ -21,6 +21,15 @@ from django_saga.core.states import FailurePolicy, ForwardRecovery, Outcome, Sag
 from django_saga.exceptions import IllegalTransition
 
 
+def let_in(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    """Begin: a saga that waited for its locks has them."""
+    if state.steps:
+        raise IllegalTransition("the saga does not wait for locks: its steps are open")
+    return Decision(
+        SagaStatus.RUNNING, {name: tries.opened(definition, name, now) for name in definition.roots}
+    )
+
+
 def step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
     closed = tries.closed(state.steps[event.step], StepStatus.SUCCEEDED, event)
     return _past_pivot(definition, _go_past(definition, state, closed, now), event.step)

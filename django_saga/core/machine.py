@@ -19,7 +19,11 @@ from django_saga.exceptions import IllegalTransition
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
-    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``."""
+    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``; none of them
+    is opened while it waits for its locks.
+    """
+    if event.waits:
+        return SagaState(SagaStatus.PENDING, {}, deadline_at=event.deadline_at)
     due = event.starts_at or now
     steps = {name: tries.opened(definition, name, due) for name in definition.roots}
     status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
@@ -118,4 +122,5 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
         )
     },
     (SagaStatus.PENDING, events.CompensateRequested): forward.compensate_requested,
+    (SagaStatus.PENDING, events.LocksGranted): forward.let_in,
 }

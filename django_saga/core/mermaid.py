@@ -7,13 +7,17 @@ from collections.abc import Sequence
 
 from django_saga.core.outline import Node
 
+_LOCKS = {"refuse": "locks - or is refused", "wait": "locks - or waits"}
 
-def flowchart(title: str, nodes: Sequence[Node]) -> str:
-    """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided. What
-    stands in for a step hangs on it by a dashed line.
+
+def flowchart(title: str, nodes: Sequence[Node], lock_policy: str = "") -> str:
+    """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided, the
+    locks that a saga begins with a hexagon. What stands in for a step hangs on it by a dashed line.
     """
     ids = {node.name: f"s{number}" for number, node in enumerate(nodes, start=1)}
     lines = [f"%% {label(title)}", "flowchart TD"]
+    if lock_policy:
+        lines.append(f'    locks{{{{"{label(_LOCKS.get(lock_policy, lock_policy))}"}}}}')
     for node in nodes:
         words = label(node.name) + (" - atomic" if node.atomic else "") + (" - pivot" if node.pivot else "")
         box = f'[["{words}"]]' if node.atomic else f'["{words}"]'
@@ -22,6 +26,8 @@ def flowchart(title: str, nodes: Sequence[Node]) -> str:
         if node.stands_in_for and node.stands_in_for in ids:
             lines.append(f"    {ids[node.stands_in_for]} -. if it fails .-> {ids[node.name]}")
             continue
+        if lock_policy and not node.after:
+            lines.append(f"    locks --> {ids[node.name]}")
         lines += [f"    {ids[name]} --> {ids[node.name]}" for name in node.after if name in ids]
     undone = [node for node in nodes if node.compensation]
     for node in undone:

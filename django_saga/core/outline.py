@@ -62,6 +62,14 @@ def of_saga(graph: Any, own: Any) -> list[Node]:
     ]
 
 
+def lock_policy(given: SagaDefinition | Any) -> str:
+    """Give the lock policy of a definition, or of its row's graph; empty when its sagas take no locks."""
+    if isinstance(given, SagaDefinition):
+        return str(given.lock_policy) if given.locks else ""
+    policy = given.get("locks") if isinstance(given, Mapping) else ""
+    return policy if isinstance(policy, str) else ""
+
+
 def ordered(nodes: Iterable[Node]) -> list[Node]:
     """Give ``nodes`` each behind those it waits for, else as written; in a circle, as written altogether."""
     given = {node.name: node for node in nodes}

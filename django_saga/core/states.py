@@ -10,7 +10,7 @@ from enum import StrEnum
 class SagaStatus(StrEnum):
     """Where a saga stands."""
 
-    PENDING = "pending"  # its first step is not due yet
+    PENDING = "pending"  # its first step is not due yet, or it waits for its locks
     RUNNING = "running"
     COMPENSATING = "compensating"
     COMPLETED = "completed"
@@ -134,6 +134,13 @@ class Happened:
     """The effect is there, and this is its result."""
 
     result: object
+
+
+class LockPolicy(StrEnum):
+    """What becomes of a saga when another one holds a lock that it asks for, or asked for it before."""
+
+    REFUSE = "refuse"  # it is not started: ``start()`` raises ``TargetLocked``
+    WAIT = "wait"  # it begins when it has all its locks, in the order in which sagas asked
 
 
 TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})

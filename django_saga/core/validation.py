@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from django_saga.core.definition import SagaDefinition, StepDefinition
 from django_saga.core.pivot import forward_problems
 from django_saga.core.problem import Problem, did_you_mean
-from django_saga.core.states import CompensationPolicy, FailurePolicy
+from django_saga.core.states import CompensationPolicy, FailurePolicy, LockPolicy
 
 MAX_NAME_LENGTH = 100
 MAX_QUEUE_LENGTH = 50
@@ -75,6 +75,13 @@ def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
             f"compensation_policy = {definition.compensation_policy!r} is not a CompensationPolicy.",
             f"Use CompensationPolicy.{', '.join(CompensationPolicy.__members__)}.",
         )
+    if not isinstance(definition.lock_policy, LockPolicy):
+        yield Problem(
+            "lock-policy",
+            "",
+            f"lock_policy = {definition.lock_policy!r} is not a LockPolicy.",
+            "Use LockPolicy.REFUSE or LockPolicy.WAIT.",
+        )
 
 
 def _names(definition: SagaDefinition) -> Iterator[Problem]:
@@ -99,6 +106,15 @@ def _step(step: StepDefinition) -> Iterator[Problem]:
     yield from _positive("timeout", step.timeout, step.name)
     yield from _positive("deadline", step.deadline, step.name)
     yield from _async_atomic("The step", step.atomic and step.is_async, step.name)
+    if step.probe and step.atomic:
+        yield Problem(
+            "atomic-probe",
+            step.name,
+            f"It is atomic and has the probe {step.probe.function!r}, but its outcome is always known.",
+            "Remove one of the two.",
+        )
+    if step.probe:
+        yield from _positive("timeout of the probe", step.probe.timeout, step.name)
     if not _matches(r"[^\0]+", step.queue, MAX_QUEUE_LENGTH):
         yield Problem(
             "queue",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack, cast, overload
 
-from django_saga.dsl.part import ActionOptions, CompensationOptions, Part, PartOptions, refuse_unknown
+from django_saga.dsl.part import (
+    ActionOptions,
+    CompensationOptions,
+    Part,
+    PartOptions,
+    ProbeOptions,
+    refuse_unknown,
+)
 from django_saga.dsl.step import StepFunction
 
 
@@ -38,6 +45,26 @@ class Action(Part):
             compensate = Part(undo, cast("PartOptions", options))
             self.options = {**self.options, "compensate": compensate}
             return undo
+
+        return decorate if function is None else decorate(function)
+
+    @overload
+    def probe(self, function: StepFunction, /) -> StepFunction: ...
+
+    @overload
+    def probe(self, /, **options: Unpack[ProbeOptions]) -> Callable[[StepFunction], StepFunction]: ...
+
+    def probe(self, function: StepFunction | None = None, /, **options: Unpack[ProbeOptions]) -> Any:
+        """Decorate the function of the context that finds out whether this action had its effect; it stays a
+        plain function.
+        """
+        refuse_unknown(f"The probe of action {self.name}", options, ProbeOptions)
+
+        def decorate(ask: StepFunction) -> StepFunction:
+            if self.options.get("probe") is not None:
+                raise TypeError(f"Action {self.name} has a probe already: keep one of the two.")
+            self.options = {**self.options, "probe": Part(ask, cast("PartOptions", options))}
+            return ask
 
         return decorate if function is None else decorate(function)
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
+from django_saga.core.definition import ProbeDefinition, SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
+from django_saga.dsl.locks import misfit
 from django_saga.dsl.mapping import InputMapper
-from django_saga.dsl.step import Attempted, Compensation, Step, StepFunction
+from django_saga.dsl.step import Attempted, Compensation, Probing, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
 
@@ -39,6 +40,7 @@ class Functions:
     do: StepFunction
     undo: StepFunction | None
     input: InputMapper | None = None
+    probe: StepFunction | None = None
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Assembly:
 
     steps: list[tuple[str, Step]] = field(default_factory=list)
     compensations: dict[int, Compensation] = field(default_factory=dict)  # by the identity of the step
+    probes: dict[int, Probing] = field(default_factory=dict)  # likewise
     mappers: dict[int, InputMapper] = field(default_factory=dict)  # likewise
     problems: list[Problem] = field(default_factory=list)
     free: bool = False
@@ -62,11 +65,12 @@ class Assembly:
         """Give the functions of every step, by its name."""
         found = {}
         for _, step in self.steps:
-            undo = self.compensation_of(step)
+            undo, probe = self.compensation_of(step), self.probes.get(id(step))
             found[step.name] = Functions(
                 self._method(step.function),
                 self._method(undo.function) if undo else None,
                 self.mappers.get(id(step)),
+                self._method(probe.function) if probe else None,
             )
         return found
 
@@ -91,8 +95,20 @@ class Assembly:
             failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE if grace else saga.failure_policy,
             grace=grace.period if grace else None,
             compensation_policy=saga.compensation_policy,
+            locks=self._takes_locks(saga.locks),
+            lock_policy=saga.lock_policy,
             description=inspect.cleandoc(saga.__dict__.get("__doc__") or ""),
         )
+
+    def _takes_locks(self, locks: Any) -> bool:
+        if locks is not None and (problem := misfit(locks)):
+            self.report(
+                "locks",
+                "",
+                f"{problem[0].upper()}{problem[1:]}.",
+                'Write locks = lambda input: ["..."], or a @staticmethod that takes the input.',
+            )
+        return locks is not None
 
     def _step(self, step: Step, before: str, queue: str) -> StepDefinition:
         undo = self.compensation_of(step)
@@ -110,6 +126,7 @@ class Assembly:
             is_async=inspect.iscoroutinefunction(step.function),
             queue=queue if step.queue is None else step.queue,
             undo=None if undo is None else self._undo(undo),
+            probe=self._probe(step),
             no_compensation=bool(step.no_compensation),
             pivot=bool(step.pivot),
             forward_recovery=_recovery(step),
@@ -144,6 +161,18 @@ class Assembly:
             timeout=self._duration("timeout of the compensation", undo.timeout, step),
             atomic=bool(undo.atomic),
             is_async=inspect.iscoroutinefunction(undo.function),
+        )
+
+    def _probe(self, step: Step) -> ProbeDefinition | None:
+        probe = self.probes.get(id(step))
+        if probe is None:
+            return None
+        self._check_signature(probe.function, step.name, f"The probe {probe.function_name}()")
+        return ProbeDefinition(
+            function=probe.function_name,
+            retry=self._retry(probe.retry, DEFAULT_UNDO_RETRY, step.name),
+            timeout=self._duration("timeout of the probe", probe.timeout, step.name),
+            is_async=inspect.iscoroutinefunction(probe.function),
         )
 
     def _names(self, step: Step) -> Iterator[str]:
@@ -239,8 +268,8 @@ def _add(found: Assembly, base: type, reserved: frozenset[str]) -> None:
                     f"The function {attribute}() hides Saga.{attribute}.",
                     f'Rename the function; @step(name="{attribute}") keeps the name of the step.',
                 )
-        elif isinstance(item, Compensation):
-            _add_compensation(found, item, base)
+        elif isinstance(item, (Compensation, Probing)):
+            _add_counterpart(found, item, base)
     for attribute, step in inherited.items():
         if attribute in own:
             found.report(
@@ -259,24 +288,27 @@ def _add_step(found: Assembly, attribute: str, step: Step, replaced: Step | None
     found.steps[place] = (attribute, step)
 
 
-def _add_compensation(found: Assembly, item: Compensation, base: type) -> None:
+def _add_counterpart(found: Assembly, item: Compensation | Probing, base: type) -> None:
+    """Add what compensates or probes a step."""
+    kind, does = ("probe", "probes") if isinstance(item, Probing) else ("compensation", "compensates")
     if not any(step is item.step for _, step in found.steps):
         found.report(
             "orphan-compensation",
             item.step.name,
-            f"{base.__name__}.{item.function_name} compensates a step that is not one of this saga.",
-            "Write it below a step of the same class: @<step>.compensation.",
+            f"{base.__name__}.{item.function_name} {does} a step that is not one of this saga.",
+            f"Write it below a step of the same class: @<step>.{kind}.",
         )
         return
-    other = found.compensation_of(item.step)
+    known: Any = found.probes if isinstance(item, Probing) else found.compensations
+    other = known.get(id(item.step))
     if other is not None and any(other is written for _, written in _written(base)):
         found.report(
             "second-compensation",
             item.step.name,
-            f"It has two compensations, {other.function_name!r} and {item.function_name!r}.",
+            f"It has two {kind}s, {other.function_name!r} and {item.function_name!r}.",
             "Keep one, and call the other from it.",
         )
-    found.compensations[id(item.step)] = item
+    known[id(item.step)] = item
 
 
 def _written(base: type) -> list[tuple[str, Attempted]]:

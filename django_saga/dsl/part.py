@@ -8,9 +8,10 @@ from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
 from django_saga.core.problem import did_you_mean
 from django_saga.core.retry import Retry
+from django_saga.core.states import Alternate, ForwardRecovery
 from django_saga.dsl.assembly import Assembly
 from django_saga.dsl.mapping import InputMapper, Mapper
-from django_saga.dsl.step import Compensation, Duration, Step, StepFunction
+from django_saga.dsl.step import Compensation, Duration, Probing, Step, StepFunction
 
 # How ``after=`` names a step: by its function, by its action or part, or by its name.
 Earlier: TypeAlias = "StepFunction | Part | str"
@@ -24,6 +25,13 @@ class CompensationOptions(TypedDict, total=False):
     atomic: bool
 
 
+class ProbeOptions(TypedDict, total=False):
+    """How a probe is tried."""
+
+    retry: Retry | None
+    timeout: Duration | None
+
+
 class ActionOptions(CompensationOptions, total=False):
     """Options of a step that belong to what it does, wherever it stands; see ``@step``."""
 
@@ -33,11 +41,16 @@ class ActionOptions(CompensationOptions, total=False):
 
 
 class StepOptions(ActionOptions, total=False):
-    """Options of a step, as ``@step`` takes them, and ``compensate``: the function that undoes it."""
+    """Options of a step, as ``@step`` takes them; ``compensate``: the function that undoes it; ``probe``: the
+    one that finds out whether it had its effect.
+    """
 
     name: str | None
     after: Earlier | Iterable[Earlier] | None
     compensate: StepFunction | Part | None
+    probe: StepFunction | Part | None
+    pivot: bool
+    forward_recovery: ForwardRecovery | Alternate | None
 
 
 class PartOptions(StepOptions, total=False):
@@ -90,6 +103,7 @@ class _Entry:
     after: list[Any]
     before: frozenset[str]
     compensation: Compensation | None
+    probe: Probing | None
     mapper: InputMapper | None
 
 
@@ -98,6 +112,7 @@ class Draft:
     """Steps in the making, in the order written."""
 
     _entries: list[_Entry] = field(default_factory=list)
+    _stand_ins: list[_Entry] = field(default_factory=list)
 
     def add(
         self, given: Part, *, after: Sequence[str], needs: Sequence[str] = (), mapper: Mapper | None = None
@@ -106,24 +121,36 @@ class Draft:
 
         ``needs``: steps it comes after all the same, as it reads their results.
         """
-        options: dict[str, Any] = {**given.options}
-        compensate, explicit = options.pop("compensate", None), options.pop("after", None)
-        own_mapper = options.pop("input", None)
-        mapper = own_mapper if mapper is None else mapper
-        step = Step(given.function, **options)
+        entry, explicit = self._entry(given, mapper)
         kept: list[Any] = [] if explicit is None else _as_list(explicit)
         implied = [*(after if explicit is None else ()), *needs]
-        follows = [*kept, *self._shortest(implied, kept)]
-        self._entries.append(
-            _Entry(
-                step,
-                follows,
-                self._before(follows),
-                None if compensate is None else _compensation(step, compensate),
-                None if mapper is None else InputMapper(step.name, mapper),
-            )
+        entry.after = [*kept, *self._shortest(implied, kept)]
+        entry.before = self._before(entry.after)
+        self._entries.append(entry)
+        return entry.step.name
+
+    def _entry(self, given: Part, mapper: Mapper | None) -> tuple[_Entry, Any]:
+        """Give a step that stands nowhere yet, and what it says itself that it comes after."""
+        options: dict[str, Any] = {**given.options}
+        compensate, probe = options.pop("compensate", None), options.pop("probe", None)
+        explicit, own_mapper = options.pop("after", None), options.pop("input", None)
+        mapper = own_mapper if mapper is None else mapper
+        recovery = options.get("forward_recovery")
+        if isinstance(recovery, Alternate) and not isinstance(recovery.step, str):
+            # It is no step of the way, so it is written down here and nowhere else.
+            other, _ = self._entry(part(cast("Part", recovery.step)), None)
+            self._stand_ins.append(other)
+            options["forward_recovery"] = Alternate(other.step.name)
+        step = Step(given.function, **options)
+        entry = _Entry(
+            step,
+            [],
+            frozenset(),
+            None if compensate is None else _compensation(step, compensate),
+            None if probe is None else _probe(step, probe),
+            None if mapper is None else InputMapper(step.name, mapper),
         )
-        return step.name
+        return entry, explicit
 
     @property
     def names(self) -> list[str]:
@@ -141,9 +168,12 @@ class Draft:
         found = Assembly(free=True)
         for entry in self._entries:
             entry.step.after = tuple(self._resolved(found, entry))
+        for entry in (*self._entries, *self._stand_ins):
             found.steps.append((entry.step.name, entry.step))
             if entry.compensation is not None:
                 found.compensations[id(entry.step)] = entry.compensation
+            if entry.probe is not None:
+                found.probes[id(entry.step)] = entry.probe
             if entry.mapper is not None:
                 found.mappers[id(entry.step)] = entry.mapper
         return found
@@ -188,6 +218,13 @@ def _compensation(step: Step, given: StepFunction | Part) -> Compensation:
     options: dict[str, Any] = {**found.options}
     refuse_unknown(f"The compensation of step {step.name}", options, CompensationOptions)
     return Compensation(step, found.function, **options)
+
+
+def _probe(step: Step, given: StepFunction | Part) -> Probing:
+    found = part(given)
+    options: dict[str, Any] = {**found.options}
+    refuse_unknown(f"The probe of step {step.name}", options, ProbeOptions)
+    return Probing(step, found.function, **options)
 
 
 def _as_list(after: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from django_saga.core import encoding, validation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.problem import Problem
 from django_saga.dsl.assembly import Functions
+from django_saga.dsl.locks import Locks, targets
 from django_saga.dsl.scalars import UnsupportedType
 from django_saga.dsl.schema import Schema, TypeSchema, schema_for
 from django_saga.dsl.step import StepFunction
@@ -27,7 +28,7 @@ class Program:
     """One version of one saga: its definition, its functions, and the types of what goes in and out.
 
     ``input`` and ``output`` are what the saga declares (None: any JSON); the decoding methods take what
-    ``encoding.decode`` gave back.
+    ``encoding.decode`` gave back. ``locks`` gives what a saga locks, if the definition says that it does.
     """
 
     definition: SagaDefinition
@@ -35,6 +36,7 @@ class Program:
     functions: Mapping[str, Functions]
     input: Any = None
     output: Any = None
+    locks: Locks | None = None
     found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
     place: str = ""  # where it is written, unless that is where its class says
     hints: Mapping[str, str] = field(default_factory=dict)  # by code: remedies in the words of its form
@@ -64,21 +66,27 @@ class Program:
 
     def do(self, step: str) -> StepFunction:
         """Give the step's function; it takes the context."""
-        return self._bound[step, False]
+        return self._bound[step, "do"]
 
     def undo(self, step: str) -> StepFunction:
         """Give the step's compensation; it takes the context. Raises ``KeyError`` if it has none."""
-        return self._bound[step, True]
+        return self._bound[step, "undo"]
+
+    def probe(self, step: str) -> StepFunction:
+        """Give the step's probe; it takes the context. Raises ``KeyError`` if it has none."""
+        return self._bound[step, "probe"]
 
     @cached_property
-    def _bound(self) -> Mapping[tuple[str, bool], StepFunction]:
+    def _bound(self) -> Mapping[tuple[str, str], StepFunction]:
         # One instance for all sagas: it is ``self`` of every step and keeps no state.
         instance = self.saga()
-        bound: dict[tuple[str, bool], StepFunction] = {}
+        bound: dict[tuple[str, str], StepFunction] = {}
         for name, functions in self.functions.items():
-            bound[name, False] = functions.do.__get__(instance)
+            bound[name, "do"] = functions.do.__get__(instance)
             if functions.undo is not None:
-                bound[name, True] = functions.undo.__get__(instance)
+                bound[name, "undo"] = functions.undo.__get__(instance)
+            if functions.probe is not None:
+                bound[name, "probe"] = functions.probe.__get__(instance)
         return bound
 
     # --- values -----------------------------------------------------------------------------------
@@ -94,6 +102,12 @@ class Program:
     def decode_input(self, data: Any) -> Any:
         """Give the saga's input as its declared type. Raises ``EncodingError``."""
         return data if self._input is None else self._input.from_plain(data, "input")
+
+    def targets(self, text: str) -> tuple[str, ...]:
+        """Give what a saga with the encoded input ``text`` locks, sorted. Raises ``InvalidInput``."""
+        if self.locks is None or not self.definition.locks:
+            return ()
+        return targets(self.definition.name, self.locks, self.decode_input(encoding.decode(text)))
 
     def encode_result(self, step: str, value: Any) -> str:
         """Give a step's result as JSON text. Raises ``EncodingError`` that names the step, field and type."""

@@ -11,7 +11,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga import ports
-from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
+from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.dsl.assembly import BODY, Assembly, Body, assemble
 from django_saga.dsl.handle import Handle
 from django_saga.dsl.program import Program
@@ -51,6 +51,9 @@ class Saga(metaclass=SagaType):
     deadline: ClassVar[float | timedelta | None] = None  # of the whole saga: when passed, it turns back
     failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE
+    # A function of the input that gives what the saga keeps others from until it ends: ["order:42"].
+    locks: ClassVar[Any] = None
+    lock_policy: ClassVar[LockPolicy] = LockPolicy.REFUSE
     abstract: ClassVar[bool] = False
     program: ClassVar[Program]  # abstract classes have none
 
@@ -67,7 +70,8 @@ class Saga(metaclass=SagaType):
 
         The same ``idempotency_key`` with the same input gives the same saga. ``run_at``: it begins then, or
         after so long; its deadline counts from there. ``using`` is a database alias, by default the setting
-        ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict`` or ``InvalidDefinition``.
+        ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict``, ``TargetLocked`` or
+        ``InvalidDefinition``.
         """
         program = cls._startable()
         text = program.encode_input(input)
@@ -187,6 +191,7 @@ def make_program(
         functions=assembly.functions(),
         input=cls.input,
         output=cls.output,
+        locks=cls.locks,
         found=tuple(assembly.problems),
         **more,
     )

@@ -99,6 +99,49 @@ class Step(Attempted):
 
         return decorate if function is None else decorate(function)
 
+    @overload
+    def probe(self, function: StepFunction, /) -> Probing: ...
+
+    @overload
+    def probe(
+        self, /, *, retry: Retry | None = None, timeout: Duration | None = None
+    ) -> Callable[[StepFunction], Probing]: ...
+
+    def probe(self, function: StepFunction | None = None, /, **options: Any) -> Any:
+        """Decorate the function that finds out whether this step had its effect, and returns a ``Probe``.
+
+        It is asked when nobody knows how the step ended and it is not tried again. ``timeout`` bounds one
+        attempt.
+        """
+
+        def decorate(function: StepFunction) -> Probing:
+            return Probing(self, function, **options)
+
+        return decorate if function is None else decorate(function)
+
+
+class Probing(Attempted):
+    """The function that finds out whether ``step`` had its effect."""
+
+    def __init__(
+        self,
+        step: Step,
+        function: StepFunction,
+        *,
+        retry: Retry | None = None,
+        timeout: Duration | None = None,
+    ) -> None:
+        super().__init__(function, retry=retry, timeout=timeout, atomic=False)
+        self.step = step
+
+    def __repr__(self) -> str:
+        return f"<probe {self.function_name} of step {self.step.name}>"
+
+    @property
+    def step_name(self) -> str:
+        """The name of the step it asks about."""
+        return self.step.name
+
 
 class Compensation(Attempted):
     """The function that undoes ``step``."""

@@ -1,13 +1,16 @@
-"""Beside the worker's loop: keeps its leases, rescues steps of lost workers, enforces sagas' deadlines."""
+"""Beside the worker's loop: keeps its leases, rescues steps of lost workers, enforces sagas' deadlines, lets
+in sagas that waited for a lock.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from django_saga import signals
-from django_saga.engine import connections, recorder, recovery
+from django_saga.engine import connections, locking, recorder, recovery
 from django_saga.engine.intake import ALONE
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
@@ -15,6 +18,7 @@ from django_saga.models import SagaWorker
 from django_saga.store import claims, workers
 
 if TYPE_CHECKING:
+    from django_saga.dsl.program import Program
     from django_saga.engine.worker import Worker
 
 # How often a worker says that it lives, and after how long its row is dropped, in leases.
@@ -36,6 +40,7 @@ class Caretaker(threading.Thread):
     def stop(self) -> None:
         """Say goodbye and end."""
         self._stopping.set()
+        self._worker.freed.set()
         self.join(timeout=5)
 
     def run(self) -> None:
@@ -44,9 +49,17 @@ class Caretaker(threading.Thread):
             self._try(self._rescue)
             self._try(self._call_for_suspects)
             self._try(self._announce)
-            self._stopping.wait(min(1.0, self._lease / 6))
+            self._rest(min(1.0, self._lease / 6))
         self._try(lambda: self._say(SagaWorker.State.STOPPED))
         connections.close()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait for the next round; meanwhile look who is next in line whenever locks were released."""
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            if self._worker.freed.wait(left) and not self._stopping.is_set():
+                self._worker.freed.clear()
+                self._try(self._let_in)
 
     def _try(self, duty: object) -> None:
         """Do one duty; whatever goes wrong, the others and the next round are still done."""
@@ -81,11 +94,18 @@ class Caretaker(threading.Thread):
                 task.leased = now
 
     def _rescue(self) -> None:
+        self._carry_out(recovery.rescue)
+
+    def _let_in(self) -> None:
+        self._carry_out(locking.let_in)
+
+    def _carry_out(self, look: Callable[[str, Mapping[int, Program]], Iterator[Recorded]]) -> None:
+        """Do what ``look`` finds to be done, and tell of it as it is committed."""
         worker = self._worker
         if worker.draining:
             return
         with worker.rescuing:
-            for recorded in recovery.rescue(worker.using, worker.programs):
+            for recorded in look(worker.using, worker.programs):
                 self._tell(recorded)
                 # Thousands of leases may have ended at once: the worker's own go on meanwhile.
                 self._try(self._keep_leases)

@@ -14,7 +14,17 @@ from django.db import connections as django_connections
 
 from django_saga.conf import get_settings
 from django_saga.core.states import LIVE_SAGA, SagaStatus
-from django_saga.engine import atomic, attempt, connections, journal, keeping, recorder, recovery, starter
+from django_saga.engine import (
+    atomic,
+    attempt,
+    connections,
+    journal,
+    keeping,
+    locking,
+    recorder,
+    recovery,
+    starter,
+)
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Recorded, Task
@@ -135,9 +145,12 @@ class _Runner:
         raise AssertionError("unreachable")
 
     def _rescue(self) -> None:
-        """Do what workers do for sagas whose process is gone or whose time is up: there may be no worker."""
+        """Do what workers do for sagas whose process is gone, whose time is up or whose turn has come: there
+        may be no worker.
+        """
         found = [recovery.reap(self._using, self._programs)]
         found += recovery.enforce_deadlines(self._using, self._programs)
+        found += locking.let_in(self._using, self._programs)
         for recorded in found:
             if recorded is not None:
                 recorder.announce(recorded)

@@ -31,7 +31,7 @@ from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
-from django_saga.store import clock, history, sagas
+from django_saga.store import clock, definitions, history, locks, sagas
 from django_saga.store.rows import StepRow
 
 
@@ -172,9 +172,10 @@ def _write(
     statuses: dict[UUID, tuple[SagaStatus, str, str]] = {}
     rows: list[StepRow] = []
     handed: list[tuple[Work, StepRow]] = []
+    unlocked: list[UUID] = []
     for work in works.values():
         for name in work.changed:
-            row = _row(work, work.state.steps[name], now)
+            row = _row(using, work, work.state.steps[name], now)
             rows.append(row)
             if row.status not in (StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED) or row.due_at is None:
                 continue
@@ -195,19 +196,24 @@ def _write(
                 recorded.finished.append(
                     Finished(before.id, work.definition.name, after.status, after.reason, after.culprit)
                 )
+                if work.definition.locks and after.status.is_terminal:
+                    unlocked.append(before.id)
     sagas.write_steps(using, rows, prepare=prepare)
     sagas.write_status(using, statuses, now)
+    if unlocked:
+        recorded.freed = locks.release(using, unlocked) > 0
+        fault_point("lock.released")
     history.append(using, entries, now, prepare=prepare)
     recorded.tasks = _tasks(using, handed)
 
 
-def _row(work: Work, state: StepState, now: datetime) -> StepRow:
+def _row(using: str, work: Work, state: StepState, now: datetime) -> StepRow:
     """Give the row of ``state``, made new if the step was opened just now."""
     row = work.rows.get(state.name)
     if row is None and work.known and state.name in work.known:
         row = work.rows[state.name] = work.known[state.name].copy()
     if row is None:
-        row = new_row(work.saga.id, _definition_id(work), work.definition, state, now)
+        row = new_row(work.saga.id, _definition_id(using, work), work.definition, state, now)
         work.rows[state.name] = row
         return row
     row.take(state)
@@ -219,8 +225,10 @@ def _row(work: Work, state: StepState, now: datetime) -> StepRow:
     return row
 
 
-def _definition_id(work: Work) -> int:
-    return next(iter(work.rows.values())).definition_id
+def _definition_id(using: str, work: Work) -> int:
+    for row in work.rows.values():
+        return row.definition_id
+    return definitions.identify(using, work.definition)  # no step was opened yet
 
 
 def new_row(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django_saga.core.events import Cause, DeadlinePassed
 from django_saga.core.states import SagaStatus
-from django_saga.engine import attempt, journal
+from django_saga.engine import attempt, journal, locking
 from django_saga.engine.graphs import programs_of
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import IllegalTransition
@@ -26,14 +26,15 @@ _BATCH = 100
 
 
 def rescue(using: str, programs: Mapping[int, Program]) -> Iterator[Recorded]:
-    """Take over what lost workers left and turn back sagas that are late; yield each batch as it is
-    committed.
+    """Take over what lost workers left, turn back sagas that are late, and let in those whose locks are
+    free; yield each batch as it is committed.
     """
     while (recorded := reap(using, programs)) is not None:
         yield recorded
         if len(recorded.outcomes) + len(recorded.lost) < _BATCH:
             break
     yield from enforce_deadlines(using, programs)
+    yield from locking.let_in(using, programs)
 
 
 def reap(using: str, programs: Mapping[int, Program]) -> Recorded | None:

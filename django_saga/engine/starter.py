@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -13,7 +14,7 @@ from django.db import transaction
 from django_saga.conf import get_settings
 from django_saga.core import encoding, machine
 from django_saga.core.events import SagaStarted
-from django_saga.engine import wake
+from django_saga.engine import locking, wake
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.journal import new_row
 from django_saga.exceptions import IdempotencyConflict, InvalidInput
@@ -40,17 +41,20 @@ def start(
 ) -> SagaHandle:
     """Start a saga with the encoded input ``text`` in the caller's transaction, or in one of its own.
 
-    Raises ``IdempotencyConflict`` when the key belongs to a saga with another input.
+    Raises ``IdempotencyConflict`` when the key belongs to a saga with another input, ``TargetLocked`` when
+    another saga has a lock that this one is not to wait for.
     """
     using = using or get_settings().database
     check_key(idempotency_key)
     check_time(run_at)
+    asked = [(text, program.targets(text))]
     definition_id = definitions.identify(using, program.registered.definition)
-    # No savepoint: nothing in the block fails that would not spoil the caller's transaction anyway.
-    with transaction.atomic(using=using, savepoint=False):
+    # A savepoint for a start that may be refused. Else nothing in the block fails that would not spoil the
+    # caller's transaction anyway.
+    with transaction.atomic(using=using, savepoint=program.definition.locks):
         now = clock.now(using)
-        [saga] = _new(definition_id, program, [text], now, idempotency_key, run_at=run_at)
-        existing = _insert(using, saga, now)
+        [saga] = _new(definition_id, program, asked, now, idempotency_key, run_at=run_at)
+        saga, existing = _insert(using, program, saga, now)
         fault_point("start.after_insert")
         if existing is None:
             wake.after_commit(using)
@@ -67,13 +71,17 @@ def bulk_start(
     """Start many sagas in one transaction, a few statements for each 500."""
     using = using or get_settings().database
     check_time(run_at)
+    asked = [(text, program.targets(text)) for text in texts]
     handles = []
     definition_id = definitions.identify(using, program.registered.definition)
+    # All locks are taken in one go, for the sake of their order.
+    size = max(len(texts), 1) if program.definition.locks else _BULK
     with transaction.atomic(using=using):
-        for at in range(0, len(texts), _BULK):
+        for at in range(0, len(texts), size):
             now = clock.now(using)
-            new = _new(definition_id, program, texts[at : at + _BULK], now, None, run_at=run_at)
-            starts.insert(using, new, now)
+            new = _new(definition_id, program, asked[at : at + size], now, None, run_at=run_at)
+            starts.write(using, new, now)
+            starts.finish(using, locking.admitted(using, program.definition, new, now), now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
         wake.after_commit(using)
     return handles
@@ -92,13 +100,14 @@ def start_owned(
     exists.
     """
     check_key(idempotency_key)
+    asked = [(text, program.targets(text))]
     definition_id = definitions.identify(using, program.registered.definition)
     with transaction.atomic(using=using, durable=True):
         now = clock.now(using)
-        [saga] = _new(definition_id, program, [text], now, idempotency_key, worker=owner)
+        [saga] = _new(definition_id, program, asked, now, idempotency_key, worker=owner)
         for row in saga.steps:
             row.lease(owner, now=now, until=now + lease)
-        existing = _insert(using, saga, now)
+        saga, existing = _insert(using, program, saga, now)
         fault_point("start.after_insert")
     return _agreed(saga, existing), None if existing else saga
 
@@ -136,11 +145,19 @@ def _begins_at(run_at: datetime | timedelta | None, now: datetime) -> datetime |
     return at if at > now else None
 
 
-def _insert(using: str, saga: starts.NewSaga, now: datetime) -> starts.Existing | None:
+def _insert(
+    using: str, program: Program, saga: starts.NewSaga, now: datetime
+) -> tuple[starts.NewSaga, starts.Existing | None]:
+    """Give the saga as it begins, and in its place the one that has its key."""
     if saga.idempotency_key is None:
-        starts.insert(using, [saga], now)
-        return None
-    return starts.insert_once(using, saga, now)
+        starts.write(using, [saga], now)
+    elif existing := starts.write_once(using, saga, now):
+        return saga, existing
+    [saga] = locking.admitted(using, program.definition, [saga], now)
+    if saga.event.waits:
+        locking.look_after_commit(using, program.definition, saga)
+    starts.finish(using, [saga], now)
+    return saga, None
 
 
 def _agreed(saga: starts.NewSaga, existing: starts.Existing | None) -> UUID:
@@ -159,7 +176,7 @@ def _agreed(saga: starts.NewSaga, existing: starts.Existing | None) -> UUID:
 def _new(
     definition_id: int,
     program: Program,
-    texts: Sequence[str],
+    asked: Sequence[tuple[str, tuple[str, ...]]],
     now: datetime,
     key: str | None,
     worker: UUID | None = None,
@@ -169,10 +186,11 @@ def _new(
     definition = program.definition
     begins_at = _begins_at(run_at, now)
     deadline_at = (begins_at or now) + definition.deadline if definition.deadline else None
-    event = SagaStarted(starts_at=begins_at, deadline_at=deadline_at)
-    state = machine.start(definition, event, now=now)
+    common = SagaStarted(starts_at=begins_at, deadline_at=deadline_at)
+    state = machine.start(definition, common, now=now)
     new = []
-    for text in texts:
+    for text, targets in asked:
+        event = replace(common, locks=targets) if targets else common
         saga_id = uuid7()
         rows = [new_row(saga_id, definition_id, definition, step, now) for step in state.steps.values()]
         new.append(

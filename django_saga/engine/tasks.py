@@ -151,7 +151,7 @@ class Recorded:
 
     ``doubtful``: a commit's reply was lost on the way. ``tasks`` are leased to the recorder already;
     ``waiting`` tells whether steps were left for anyone to claim at once, ``left_in`` in which queues, and
-    ``next_due`` when the next one of those scheduled for later is due.
+    ``next_due`` when the next one of those scheduled for later is due. ``freed``: locks were released.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -164,3 +164,4 @@ class Recorded:
     now: datetime | None = None
     places: Places | None = None
     doubtful: bool = False
+    freed: bool = False

@@ -77,6 +77,7 @@ class Worker:
         self._drains = False
         self._hurry = threading.Event()
         self.rescuing = threading.Lock()  # what was rescued, and word of it in the inbox: both or neither
+        self.freed = threading.Event()  # locks were released: somebody may be next in line
         self.troubled = False  # the database failed some thread of this worker
         self._outage = 0.0  # how long to wait for it the next time, in seconds
         self._conflicts = 0  # claims in a row that made way for others
@@ -253,6 +254,8 @@ class Worker:
             held = self.in_flight.get(outcome.task.row.id)
             if held is outcome.task:
                 del self.in_flight[outcome.task.row.id]
+        if recorded.freed:
+            self.freed.set()
         if recorded.places:
             recorded.places.give_back()
         for task in recorded.tasks:

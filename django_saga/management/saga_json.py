@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django_saga.observability.advice import advice
+from django_saga.observability.locking import LockStory
 from django_saga.observability.story import Attempt, StepStory, Story
 
 
@@ -23,6 +24,7 @@ def as_json(story: Story, *, tracebacks: bool) -> dict[str, Any]:
         "started_at": _iso(saga.created_at),
         "deadline_at": _iso(saga.deadline_at),
         "finished_at": _iso(saga.finished_at),
+        "locks": [_lock_json(lock) for lock in story.locks],
         "input": saga.input,
         "steps": [_step_json(step, tracebacks) for step in story.steps],
         "turns": [
@@ -31,6 +33,17 @@ def as_json(story: Story, *, tracebacks: bool) -> dict[str, Any]:
         ],
         "older_events_left_out": story.left_out,
         "advice": [item.text for item in advice(story)],
+    }
+
+
+def _lock_json(story: LockStory) -> dict[str, Any]:
+    holder = story.holder
+    return {
+        "target": story.lock.target,
+        "held": bool(story.lock.held),
+        "since": _iso(story.lock.since),
+        "holder": {"id": str(holder.pk), "saga": holder.name, "status": holder.status} if holder else None,
+        "ahead": story.ahead,
     }
 
 

@@ -14,6 +14,7 @@ from django_saga.core import shapes
 from django_saga.core.plain import columns, fit, plain
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaInstance, SagaStep
+from django_saga.observability.locking import LockStory
 from django_saga.observability.standing import where
 
 _GAP = "  "
@@ -35,7 +36,11 @@ class Column:
 
 
 def table(
-    sagas: Sequence[SagaInstance], steps: dict[UUID, list[SagaStep]], now: datetime, terminal: Terminal
+    sagas: Sequence[SagaInstance],
+    steps: dict[UUID, list[SagaStep]],
+    locks: dict[UUID, list[LockStory]],
+    now: datetime,
+    terminal: Terminal,
 ) -> Iterator[str]:
     """Give the lines of the table, heads first; at the end, what was left out for lack of room."""
     shown = [shapes.of_saga(saga.status) for saga in sagas]
@@ -48,7 +53,10 @@ def table(
         Column("SAGA", [plain(str(saga.definition)) for saga in sagas], rank=1, least=10),
         Column("STATUS", statuses, colours=shown),
         Column(
-            "WHERE", [plain(where(saga, steps.get(saga.pk, []), now)) for saga in sagas], rank=2, least=16
+            "WHERE",
+            [plain(where(saga, steps.get(saga.pk, []), now, locks.get(saga.pk, ()))) for saga in sagas],
+            rank=2,
+            least=16,
         ),
         Column("STARTED", [ago(saga.created_at, now) for saga in sagas], rank=3),
         Column(f"AT ({zone})", [clock_time(saga.created_at) for saga in sagas], rank=5),
@@ -63,14 +71,16 @@ def table(
         yield f"No room here for {', '.join(gone)}: widen the terminal, or use --json."
 
 
-def as_json(saga: SagaInstance, steps: Sequence[SagaStep], now: datetime) -> dict[str, Any]:
+def as_json(
+    saga: SagaInstance, steps: Sequence[SagaStep], locks: Sequence[LockStory], now: datetime
+) -> dict[str, Any]:
     """Give a saga of the list as JSON-able data."""
     return {
         "id": str(saga.pk),
         "saga": saga.definition.name,
         "version": saga.definition.version,
         "status": saga.status,
-        "where": where(saga, steps, now),
+        "where": where(saga, steps, now, locks),
         "reason": saga.reason,
         "culprit": saga.culprit,
         "idempotency_key": saga.idempotency_key,

@@ -14,6 +14,7 @@ from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.observability.advice import advice
+from django_saga.observability.locking import LockStory, words
 from django_saga.observability.standing import took, why
 from django_saga.observability.story import Attempt, StepStory, Story
 
@@ -28,6 +29,7 @@ _TURNS = {
     "step_skipped": "an operator skipped the step",
     "step_marked_done": "an operator marked the step as done",
     "compensate_requested": "turned back at an operator's request",
+    "locks_granted": "got its locks",
 }
 
 
@@ -76,7 +78,16 @@ class Tree:
             yield f"  deadline  {clock_time(saga.deadline_at)} ({ago(saga.deadline_at, now)})"
         if saga.finished_at:
             yield f"  ended     {clock_time(saga.finished_at)} ({took(saga)})"
+        for number, story in enumerate(self.story.locks):
+            yield f"  {'' if number else 'locks':<8}  {plain(self._lock(story))}"
         yield from self._input(saga)
+
+    def _lock(self, story: LockStory) -> str:
+        now = self.story.now
+        since = f"since {clock_time(story.lock.since)} ({ago(story.lock.since, now)})"
+        if story.lock.held:
+            return f"holds {story.lock.target} {since}"
+        return words(story, now) if story.lock.since > now else f"{words(story, now)}, {since}"
 
     def _fault(self, culprit: str) -> Iterator[str]:
         """Say what the step at fault said last, before anything was undone."""

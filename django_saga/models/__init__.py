@@ -4,6 +4,7 @@ from django_saga.models.definition import SagaDefinition
 from django_saga.models.event import SagaEvent
 from django_saga.models.ids import uuid7
 from django_saga.models.instance import SagaInstance
+from django_saga.models.lock import SagaLock
 from django_saga.models.operation import SagaOperation
 from django_saga.models.step import SagaStep
 from django_saga.models.worker import SagaWorker
@@ -12,6 +13,7 @@ __all__ = [
     "SagaDefinition",
     "SagaEvent",
     "SagaInstance",
+    "SagaLock",
     "SagaOperation",
     "SagaStep",
     "SagaWorker",

@@ -35,12 +35,16 @@ def advice(story: Story) -> list[Advice]:
     """Give what to know and do about ``story``; nothing when all is well or over."""
     if story.saga.status == SagaStatus.STUCK:
         if story.saga.reason == PAST_PIVOT:
-            return [_held_up(story, step) for step in story.steps if step.status in _FAILED]
-        return [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
+            dead = [_held_up(story, step) for step in story.steps if step.status in _FAILED]
+            return [*dead, *_kept(story)]
+        dead = [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
+        return [*dead, *_kept(story)]
     if not SagaStatus(story.saga.status).is_live:
         return []
     return [
         *_unregistered(story),
+        *_barred(story),
+        *_uncalled(story),
         *(found for step in story.steps if step.row for found in _late(story, step.row)),
     ]
 
@@ -85,6 +89,39 @@ def _call(story: Story, action: str, step: str) -> str:
     if story.saga._state.db not in (None, "default"):
         call += f", using={json.dumps(story.saga._state.db)}"
     return f"from uuid import UUID\nfrom django_saga import operations\n{call})"
+
+
+def _kept(story: Story) -> Iterator[Advice]:
+    if targets := ", ".join(told.lock.target for told in story.locks if told.lock.held):
+        said = _("Until then it keeps its locks: %(targets)s. Sagas that ask for one are refused, or wait.")
+        yield Advice(plain(said % {"targets": targets}))
+
+
+def _barred(story: Story) -> Iterator[Advice]:
+    for told in story.locks:
+        if told.holder is not None and told.holder.status == SagaStatus.STUCK:
+            facts = {"target": told.lock.target, "saga": told.holder.name, "id": told.holder.pk}
+            said = _(
+                "%(target)s is held by saga %(saga)s %(id)s, which is stuck: it waits until a person has "
+                "brought that one to its end."
+            )
+            yield Advice(plain(said % facts))
+
+
+def _uncalled(story: Story) -> Iterator[Advice]:
+    waits = [told for told in story.locks if not told.lock.held]
+    if not waits or any(told.holder or told.ahead for told in waits):
+        return
+    late = story.now - max(told.lock.since for told in waits)
+    if late > _LATE:
+        facts = {"span": span(late), "targets": plain(", ".join(told.lock.target for told in waits))}
+        yield Advice(
+            _(
+                "It has waited for %(span)s, what it waits for (%(targets)s) is free, and no worker has let "
+                "it in: does a saga_worker run that knows this saga?"
+            )
+            % facts
+        )
 
 
 def _unregistered(story: Story) -> Iterator[Advice]:

@@ -14,6 +14,8 @@ from django_saga.core.spans import span
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaInstance, SagaStep
+from django_saga.observability import locking
+from django_saga.observability.locking import LockStory
 
 # Steps a person wants to hear of in a list; those that succeeded, were undone or never began are left out.
 _TELLING = sorted([*LIVE_STEP, StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.UNDO_FAILED])
@@ -34,8 +36,10 @@ def telling_steps(using: str, sagas: Sequence[SagaInstance]) -> dict[UUID, list[
     return found
 
 
-def where(saga: SagaInstance, steps: Sequence[SagaStep], now: datetime) -> str:
-    """Say where ``saga`` stands, from its ``telling_steps``."""
+def where(
+    saga: SagaInstance, steps: Sequence[SagaStep], now: datetime, locks: Sequence[LockStory] = ()
+) -> str:
+    """Say where ``saga`` stands, from its ``telling_steps`` and the locks it may be ``waiting`` for."""
     if saga.status == SagaStatus.COMPLETED:
         return "; ".join(told for told in (why(saga), took(saga)) if told)
     if saga.status == SagaStatus.STUCK and saga.reason == PAST_PIVOT:
@@ -45,6 +49,8 @@ def where(saga: SagaInstance, steps: Sequence[SagaStep], now: datetime) -> str:
     live = sorted((step for step in steps if step.status in LIVE_STEP), key=_running_first)
     if live:
         return _several(_live(step, now) for step in live)
+    if saga.status == SagaStatus.PENDING:
+        return _several(locking.words(story, now) for story in locks if not story.lock.held)
     return why(saga, steps)
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from django_saga.core.outline import Node, of_saga, ordered
 from django_saga.core.states import OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaInstance, SagaStep, SagaWorker
+from django_saga.observability import locking
+from django_saga.observability.locking import LockStory
 from django_saga.store import clock
 
 _ENDS = {
@@ -63,6 +65,7 @@ class Story:
     workers: dict[UUID, SagaWorker]
     now: datetime
     left_out: bool = False
+    locks: list[LockStory] = field(default_factory=list)
 
     @property
     def turns(self) -> list[SagaEvent]:
@@ -85,7 +88,9 @@ class Story:
 def read(
     using: str, saga: SagaInstance, *, events: int, tracebacks: bool = False, payloads: bool = True
 ) -> Story:
-    """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events."""
+    """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events; in two more
+    if it may have locks.
+    """
     steps = SagaStep.objects.using(using).filter(saga_id=saga.pk)
     history = SagaEvent.objects.using(using).filter(saga_id=saga.pk)
     if not payloads:
@@ -103,6 +108,7 @@ def read(
         _workers(using, rows, told),
         clock.now(using),
         left_out,
+        locking.of_one(using, saga.pk) if locking.takes_locks(saga) else [],
     )
 
 

@@ -19,7 +19,9 @@ _lock = threading.Lock()
 
 def graph(definition: Definition) -> dict[str, object]:
     """Give the graph as plain data, for people and for drawing."""
+    locks = {"locks": definition.lock_policy.value} if definition.locks else {}
     return {
+        **locks,
         "steps": [
             {
                 "name": step.name,
@@ -31,7 +33,7 @@ def graph(definition: Definition) -> dict[str, object]:
                 **({"stands_in_for": main} if (main := definition.mains.get(step.name)) else {}),
             }
             for step in definition.steps
-        ]
+        ],
     }
 
 

@@ -51,42 +51,38 @@ class Existing(NamedTuple):
     input_digest: str
 
 
-def insert(using: str, new: Sequence[NewSaga], now: datetime) -> None:
-    """Write new sagas without idempotency keys, in three statements however many they are.
+def write(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    """Write the rows of new sagas without idempotency keys, in one statement; ``finish`` has to follow.
 
     Either all of them bring a graph, or none does.
     """
     _write(using, new, now)
-    _finish(using, new, now)
 
 
-def insert_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
-    """Write ``saga`` unless its key is taken; then give the saga that has it.
+def write_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
+    """Write the row of ``saga`` unless its key is taken; then give the saga that has it.
 
     The unique index decides: a concurrent start with the same key waits here until the other one's
     transaction ends.
     """
     if _write(using, [saga], now, ignore=True):
-        _finish(using, [saga], now)
         return None
     holder = SagaInstance.objects.using(using).get(name=saga.name, idempotency_key=saga.idempotency_key)
     return Existing(holder.pk, holder.input_digest)
 
 
-def _finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+def finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    """Write the first steps and the first events of new sagas, in two statements."""
     sagas.write_steps(using, [row for saga in new for row in saga.steps])
     history.append(using, [history.Entry(saga.id, saga.event, worker=saga.worker) for saga in new], now)
 
 
 def _write(using: str, new: Sequence[NewSaga], now: datetime, *, ignore: bool = False) -> int:
-    columns: tuple[str, ...] = _COLUMNS
     rows = [_values(saga, now) for saga in new]
-    if new and new[0].graph is not None:
-        columns, rows = (
-            (*_COLUMNS, "graph"),
-            [(*row, saga.graph) for row, saga in zip(rows, new, strict=True)],
-        )
-    return sql.insert(using, SagaInstance, columns, rows, ignore=ignore)
+    if not new or new[0].graph is None:
+        return sql.insert(using, SagaInstance, _COLUMNS, rows, ignore=ignore)
+    rows = [(*row, saga.graph) for row, saga in zip(rows, new, strict=True)]
+    return sql.insert(using, SagaInstance, (*_COLUMNS, "graph"), rows, ignore=ignore)
 
 
 def _values(saga: NewSaga, now: datetime) -> tuple[object, ...]:

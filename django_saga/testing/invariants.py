@@ -15,6 +15,8 @@ from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
     Event,
+    LocksGranted,
+    SagaStarted,
     StepEvent,
     StepMarkedDone,
     StepRetried,
@@ -35,7 +37,7 @@ from django_saga.core.states import (
 from django_saga.dsl.registry import registry
 from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, UnknownSaga
-from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaStep
 from django_saga.store import history
 
 _AT_ONCE = 200  # sagas read together
@@ -75,6 +77,7 @@ class _Saga:
     steps: dict[str, SagaStep]
     events: list[SagaEvent]
     facts: list[Event]
+    locks: list[SagaLock]
 
     @property
     def status(self) -> SagaStatus:
@@ -86,6 +89,13 @@ class _Saga:
             name in self.steps and self.steps[name].status in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
             for name in (step, *self.definition.stand_ins[step])
         )
+
+    @property
+    def in_line(self) -> bool:
+        """True while it waits for its locks, by its history."""
+        started = self.facts[0]
+        waits = isinstance(started, SagaStarted) and started.waits and self.status in LIVE_SAGA
+        return waits and not any(isinstance(fact, LocksGranted) for fact in self.facts)
 
     def ends(self, step: str, *, undo: bool) -> list[int]:
         """Positions in the history at which ``step``, or its compensation, succeeded."""
@@ -124,6 +134,9 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
     events: dict[UUID, list[SagaEvent]] = defaultdict(list)
     for event in SagaEvent.objects.using(using).filter(saga_id__in=ids).order_by("id"):
         events[event.saga_id].append(event)
+    locks: dict[UUID, list[SagaLock]] = defaultdict(list)
+    for lock in SagaLock.objects.using(using).filter(saga_id__in=ids):
+        locks[lock.saga_id].append(lock)
     for row in rows:
         try:
             found = registry.get(row.name, row.definition.version)
@@ -131,7 +144,7 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
             continue
         definition = program_of(using, found, row.pk).definition
         facts = [history.fact(event) for event in events[row.pk]]
-        yield _Saga(row, definition, steps[row.pk], events[row.pk], facts)
+        yield _Saga(row, definition, steps[row.pk], events[row.pk], facts, locks[row.pk])
 
 
 def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
@@ -206,9 +219,9 @@ def _held_back(saga: _Saga, step: str, dead: Sequence[str]) -> bool:
 
 
 def _is_never_lost(saga: _Saga) -> Iterator[str]:
-    """A live saga has a step with an alarm; a saga at rest has none."""
+    """A live saga has a step with an alarm, or stands in line for a lock; a saga at rest has none."""
     live = [name for name, step in saga.steps.items() if step.status in LIVE_STEP]
-    if saga.status in LIVE_SAGA and not live:
+    if saga.status in LIVE_SAGA and not live and not saga.in_line:
         yield "it is live, but none of its steps is: nothing would ever wake it"
     if saga.status not in LIVE_SAGA and live:
         yield f"it is at rest, but {live} are live"
@@ -276,6 +289,19 @@ def _tells_time(saga: _Saga) -> Iterator[str]:
         yield "times in its history go back"
 
 
+def _holds_its_locks(saga: _Saga) -> Iterator[str]:
+    """From its start, or once they were granted, to its end a saga holds what it locks; before, it waits for
+    all of that; afterwards there is nothing.
+    """
+    started = saga.facts[0]
+    targets = started.locks if isinstance(started, SagaStarted) and not saga.status.is_terminal else ()
+    held = None if saga.in_line else True
+    wanted = [(target, held) for target in targets]
+    found = sorted((lock.target, lock.held) for lock in saga.locks)
+    if found != wanted:
+        yield f"its locks (True: held, None: waited for) are {found}, by its history {wanted}"
+
+
 CHECKS: tuple[Callable[[_Saga], Iterator[str]], ...] = (
     _folds_to_its_rows,
     _ends_as_its_steps_do,
@@ -284,4 +310,5 @@ CHECKS: tuple[Callable[[_Saga], Iterator[str]], ...] = (
     _fences,
     _counts_attempts,
     _tells_time,
+    _holds_its_locks,
 )

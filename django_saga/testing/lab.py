@@ -21,7 +21,7 @@ from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, LIVE_STEP, SagaSt
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.dsl.step import Compensation, Step
-from django_saga.engine import atomic, attempt, connections, inline, journal, recorder, recovery
+from django_saga.engine import atomic, attempt, connections, inline, journal, locking, recorder, recovery
 from django_saga.engine.graphs import program_of
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded, Task
@@ -147,6 +147,8 @@ class SagaLab:
         inline.require_no_transaction(self.using)
         self._rescue()
         row = self._next()
+        if row is None and self._let_in():
+            row = self._next()
         if row is None:
             return None
         task = self._claim(row)
@@ -219,6 +221,14 @@ class SagaLab:
         for recorded in recovery.rescue(self.using, self._programs):
             recorder.announce(recorded)
         self._looked_at = now
+
+    def _let_in(self) -> bool:
+        """Have sagas begin whose locks have become free; give whether there were any."""
+        self._learn()
+        found = list(locking.let_in(self.using, self._programs))
+        for recorded in found:
+            recorder.announce(recorded)
+        return bool(found)
 
     def _learn(self) -> None:
         """Find the code of every definition that the database has seen."""

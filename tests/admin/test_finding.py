@@ -16,6 +16,7 @@ from django_saga.models import SagaInstance
 from tests.admin.page import Page, list_url, row_url
 from tests.commands.rows import (
     a_definition,
+    a_lock,
     a_saga,
     a_step,
     a_worker,
@@ -68,6 +69,7 @@ def test_the_other_lists_are_searched_by_what_identifies_their_rows(look):
     other = a_saga(id=C)
     reserve, charge = a_step(saga, "reserve", "running"), a_step(other, "charge")
     first, second = an_event(saga, "step_failed", "reserve"), an_event(other, "step_failed", "charge")
+    lock = a_lock(other, "order:7")
     by_mia, by_tom = an_operation(saga, actor="mia"), an_operation(other, actor="tom")
     assert reserve.owner is not None
     a_worker(reserve.owner, host="web-1")
@@ -80,6 +82,8 @@ def test_the_other_lists_are_searched_by_what_identifies_their_rows(look):
         "events by saga": look(list_url("sagaevent", "?q=02a1fb8d")),
         "operations by actor": look(list_url("sagaoperation", "?q=mi")),
         "operations by saga": look(list_url("sagaoperation", f"?q={C}")),
+        "locks by target": look(list_url("sagalock", "?q=order:")),
+        "locks by saga": look(list_url("sagalock", f"?q={C}")),
         "workers by host": look(list_url("sagaworker", "?q=web")),
         "no worker": look(list_url("sagaworker", "?q=db")),
         "definitions": look(list_url("sagadefinition", "?q=rde")),
@@ -97,10 +101,11 @@ def test_the_other_lists_are_searched_by_what_identifies_their_rows(look):
             ("events by saga", "sagaevent", second.pk),
             ("operations by actor", "sagaoperation", by_mia.pk),
             ("operations by saga", "sagaoperation", by_tom.pk),
+            ("locks by target", "sagalock", lock.pk),
             ("workers by host", "sagaworker", reserve.owner),
             ("definitions", "sagadefinition", saga.definition_id),
         )
-    ] == [True] * 9
+    ] == [True] * 10
 
 
 def test_filters_narrow_the_lists(look, three_sagas):
@@ -196,7 +201,7 @@ def test_beyond_the_last_saga_there_is_a_way_back(look):
     assert "Newest There is nothing beyond this." in page.text
 
 
-BIG = ("sagainstance", "sagastep", "sagaevent", "sagaoperation")
+BIG = ("sagainstance", "sagastep", "sagaevent", "sagalock", "sagaoperation")
 
 
 def fill(number: int) -> SagaInstance:
@@ -207,6 +212,8 @@ def fill(number: int) -> SagaInstance:
         a_worker(step.owner)
         an_event(saga, "step_failed", "reserve", attempt=1, worker=step.owner)
         an_operation(saga)
+        a_lock(saga, f"order:{saga.pk}")
+        a_lock(saga, "order", held=False)
     return saga
 
 
@@ -283,5 +290,6 @@ def test_lists_leave_large_payloads_where_they_are(boss):
         "sagainstance": set(),
         "sagastep": set(),
         "sagaevent": set(),
+        "sagalock": set(),
         "sagaoperation": {"result"},  # a word: done or refused
     }

@@ -14,6 +14,7 @@ from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaStep
 from tests.admin.page import list_url, row_url
 from tests.commands.rows import (
     a_definition,
+    a_lock,
     a_saga,
     a_step,
     a_worker,
@@ -213,6 +214,34 @@ def test_an_operation_is_shown_on_its_sagas_page_and_by_itself(look):
     assert "cancel refused: it ended" in alone.text
 
 
+def test_locks_say_who_holds_them_and_who_waits(look):
+    definition = a_definition("locking", locks="wait")
+    first, second, third = (a_saga("running", definition=definition) for _ in range(3))
+    SagaInstance.objects.filter(pk__in=[second.pk, third.pk]).update(status="pending")
+    for saga, held in ((first, True), (second, False), (third, False)):
+        a_lock(saga, "order:7", held=held)
+
+    listed, on_saga = look(list_url("sagalock")), look(row_url("sagainstance", third.pk))
+
+    ago = "<time> <span> ago"
+    by_first = f"locking {short(first)}"
+    assert [settled(" | ".join(row)) for row in listed.rows[1:]] == [
+        f"order:7 | ◇ waits | locking {short(third)} | {by_first} | {ago}",
+        f"order:7 | ◇ waits | locking {short(second)} | {by_first} | {ago}",
+        f"order:7 | ✔ held | {by_first} | - | {ago}",
+    ]
+    assert settled(" | ".join(on_saga.rows[1])) == f"order:7 | ◇ waits, 1 before it | {by_first} | {ago}"
+    assert f"waits for lock order:7 held by locking {first.pk}" in on_saga.text
+    assert on_saga.leads_to(row_url("sagainstance", first.pk))
+    assert [
+        len(look(list_url("sagalock", f"?state={state}")).rows[1:]) for state in ("held", "waits", "x")
+    ] == [
+        1,
+        2,
+        3,
+    ]
+
+
 def test_related_things_link_to_each_other(look, boss):
     saga = a_saga("running")
     step = a_step(saga, "reserve", "running")
@@ -258,6 +287,7 @@ def test_related_things_link_to_each_other(look, boss):
         ("sagainstance", "There are no sagas yet."),
         ("sagastep", "No step has become ready yet."),
         ("sagaevent", "Nothing has been recorded yet."),
+        ("sagalock", "No saga holds a lock, or waits for one."),
         ("sagaoperation", "No operator has done anything yet."),
         ("sagaworker", "Start one: manage.py saga_worker"),
         ("sagadefinition", "Definitions are written by “migrate” and by workers, from the code."),

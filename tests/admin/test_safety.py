@@ -18,6 +18,7 @@ from django_saga.models import SagaDefinition, SagaInstance
 from tests.admin.page import Page, list_url, row_url
 from tests.commands.rows import (
     a_definition,
+    a_lock,
     a_saga,
     a_step,
     a_worker,
@@ -38,7 +39,7 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     SagaDefinition.objects.all().delete()
     names = names or text
     steps = [(f"{names} step", (f"{names} before",), f"{names} undo"), (f"{names} to come", (), "")]
-    definition = a_definition("order", 1, steps)
+    definition = a_definition("order", 1, steps, locks="wait")
     SagaDefinition.objects.filter(pk=definition.pk).update(description=names, fingerprint=names[:64])
     saga = a_saga(
         "stuck",
@@ -76,11 +77,13 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         data={"cause": text, "undo": True},
     )
     an_event(saga, names[:30], names)
+    lock = a_lock(saga, text)
     operation = an_operation(saga, action=names[:40], actor=names, why=text, detail=text, step=names)
     return {
         "sagainstance": saga.pk,
         "sagastep": done.pk,
         "sagaevent": event.pk,
+        "sagalock": lock.pk,
         "sagaoperation": operation.pk,
         "sagaworker": running.owner,
         "sagadefinition": definition.pk,
@@ -145,6 +148,7 @@ def test_without_a_login_there_is_nothing_to_see(client):
         (["sagainstance", "sagastep"], ["saga-steps"]),
         (["sagainstance", "sagaevent"], ["saga-history"]),
         (["sagainstance", "sagaoperation"], ["saga-operations"]),
+        (["sagainstance", "sagalock"], ["saga-locks"]),
         (
             ["sagainstance", "sagastep", "sagaevent", "sagaoperation"],
             ["saga-steps", "saga-history", "saga-operations"],
@@ -173,7 +177,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_stored_text_becomes_an_element_or_an_attribute(boss, text):
     plain = [Page.of(boss.get(url)).elements for url in pages(rows("p" * len(text)))]
-    for model in ("SagaEvent", "SagaOperation", "SagaStep", "SagaInstance", "SagaWorker"):
+    for model in ("SagaEvent", "SagaLock", "SagaOperation", "SagaStep", "SagaInstance", "SagaWorker"):
         apps.get_model("django_saga", model).objects.all().delete()
     found = [Page.of(boss.get(url)) for url in pages(rows(text))]
 

@@ -10,6 +10,7 @@ from django_saga.models import (
     SagaDefinition,
     SagaEvent,
     SagaInstance,
+    SagaLock,
     SagaOperation,
     SagaStep,
     SagaWorker,
@@ -21,8 +22,10 @@ ORDER = "order"
 STEPS = (("reserve", (), "release"), ("charge", ("reserve",), "refund"), ("ship", ("charge",), ""))
 
 
-def a_definition(name: str = ORDER, version: int = 1, steps: Any = STEPS) -> SagaDefinition:
-    """A definition's row; made once."""
+def a_definition(
+    name: str = ORDER, version: int = 1, steps: Any = STEPS, *, locks: str = ""
+) -> SagaDefinition:
+    """A definition's row; made once. ``locks`` is the lock policy of sagas that take locks."""
     nodes = [
         {
             "name": step,
@@ -33,13 +36,14 @@ def a_definition(name: str = ORDER, version: int = 1, steps: Any = STEPS) -> Sag
         }
         for step, after, undo in steps
     ]
-    ours = {"fingerprint": "f" * 64, "graph": {"steps": nodes}}
+    graph = {"steps": nodes, **({"locks": locks} if locks else {})}
+    ours = {"fingerprint": "f" * 64, "graph": graph}
     row, _ = SagaDefinition.objects.get_or_create(
         name=name, version=version, defaults={**ours, "created_at": clock.now("default")}
     )
     if row.fingerprint != ours["fingerprint"]:
         # Emptying the tables writes the rows of sagas that are registered then: of another test's "order".
-        row.fingerprint, row.graph = "f" * 64, {"steps": nodes}
+        row.fingerprint, row.graph = "f" * 64, graph
         row.save()
     return row
 
@@ -106,3 +110,9 @@ def an_operation(saga: SagaInstance, **values: Any) -> SagaOperation:
         "after": "compensating",
     }
     return SagaOperation.objects.create(**{"saga": saga, "at": clock.now("default"), **given, **values})
+
+
+def a_lock(saga: SagaInstance, target: str = "order:1", *, held: bool = True, **values: Any) -> SagaLock:
+    """A lock that ``saga`` holds, or waits for."""
+    given = {"target": target, "held": held or None, "since": clock.now("default")}
+    return SagaLock.objects.create(**{"saga": saga, **given, **values})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.retry import Retry
+from django_saga.core.states import LockPolicy
 
 
 def saga(**graph):
@@ -98,6 +99,13 @@ def test_a_cycle_has_no_order():
 
 
 UNDO = UndoDefinition(function="undo")
+
+
+def test_whether_sagas_take_locks_is_in_the_fingerprint_and_what_is_done_when_they_are_taken_is_not():
+    plain, locking = (replace(CHAIN, locks=locks) for locks in (False, True))
+
+    assert plain.fingerprint == CHAIN.fingerprint != locking.fingerprint
+    assert replace(locking, lock_policy=LockPolicy.WAIT).fingerprint == locking.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_table_holds_these_moves_and_no_other():
         found[status].add(kind.kind)
 
     assert found == {
-        "pending": {*forward, "compensate_requested"},
+        "pending": {*forward, "compensate_requested", "locks_granted"},
         "running": forward | settled,
         "compensating": back,
         "completed": set(),

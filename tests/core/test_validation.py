@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.problem import Problem, did_you_mean
-from django_saga.core.states import CompensationPolicy, FailurePolicy
+from django_saga.core.states import CompensationPolicy, FailurePolicy, LockPolicy
 from django_saga.core.validation import problems
 
 UNDO = UndoDefinition(function="refund")
@@ -43,6 +43,7 @@ def graph(**after):
         graph(d="bc", c="a", b="a", a=""),
         graph(a="", b="", c="ab"),
         *(saga(compensation_policy=policy) for policy in CompensationPolicy),
+        *(saga(locks=True, lock_policy=policy) for policy in LockPolicy),
         saga(failure_policy=FailurePolicy.WAIT_ALL),
         saga(failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE, grace=timedelta(1)),
         saga(*(step(f"s{n}", after=(f"s{n - 1}",) if n else ()) for n in range(200))),
@@ -114,6 +115,15 @@ ASYNC_HINT = "Write def instead of async def, or remove atomic=True."
                 "",
                 "compensation_policy = 'stop' is not a CompensationPolicy.",
                 "Use CompensationPolicy.CONTINUE, STOP, SKIP_DEPENDENTS.",
+            ),
+        ),
+        (
+            saga(lock_policy="wait"),
+            Problem(
+                "lock-policy",
+                "",
+                "lock_policy = 'wait' is not a LockPolicy.",
+                "Use LockPolicy.REFUSE or LockPolicy.WAIT.",
             ),
         ),
         *(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 _SWEEP = "tests/sweep/test_sweep.py::test_a_saga_survives_the_death_of_its_process_at_every_statement"
 _RACES = "tests/interleaving"
+_LOCKS = "tests/locks"
 
 
 class Edit(NamedTuple):
@@ -167,5 +168,73 @@ MUTATIONS = (
             ),
         ),
         f"{_RACES}/test_ownership.py::test_a_worker_leaves_alone_what_its_code_does_not_know",
+    ),
+    Mutation(
+        "M21",
+        "a target may have several holders",
+        (
+            Edit(
+                "django_saga/migrations/0003_saga_lock.py",
+                'fields=("target", "held"), name',
+                'fields=("target", "held", "id"), name',
+            ),
+            Edit(
+                "django_saga/models/lock.py",
+                'fields=["target", "held"], name',
+                'fields=["target", "held", "id"], name',
+            ),
+        ),
+        f"{_LOCKS}/test_racing.py"
+        "::test_of_twenty_who_start_at_once_one_holds_the_lock_and_all_others_are_refused",
+    ),
+    Mutation(
+        "M22",
+        "locks outlive their saga",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "        recorded.freed = locks.release(using, unlocked) > 0\n",
+                "",
+            ),
+        ),
+        "tests/sweep/test_locks.py"
+        "::test_a_saga_holds_its_locks_to_its_end_whatever_strikes_it[kill before-undone]",
+    ),
+    Mutation(
+        "M23",
+        "locks are released after the commit",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "        recorded.freed = locks.release(using, unlocked) > 0\n",
+                "        transaction.on_commit(lambda: locks.release(using, unlocked), using=using)\n",
+            ),
+        ),
+        "tests/sweep/test_locks.py"
+        "::test_a_saga_holds_its_locks_to_its_end_whatever_strikes_it[kill before-done]",
+    ),
+    Mutation(
+        "M24",
+        "those who wait for a lock stand in line by the numbers of their rows",
+        (
+            Edit(
+                "django_saga/store/locks.py",
+                "THEN 1 ELSE 0 END, since, saga_id",
+                "THEN 1 ELSE 0 END, id",
+            ),
+        ),
+        f"{_LOCKS}/test_waiting.py::test_whoever_asked_first_of_all_goes_first_whatever_the_order_of_rows",
+    ),
+    Mutation(
+        "M25",
+        "locks are taken in any order",
+        (
+            Edit(
+                "django_saga/store/locks.py",
+                "for target, saga_id in sorted(wishes)]",
+                "for target, saga_id in wishes]",
+            ),
+        ),
+        f"{_LOCKS}/test_refusing.py::test_locks_are_written_in_the_order_of_their_targets",
     ),
 )

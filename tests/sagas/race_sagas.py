@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_saga import Context, Retry, Saga, step
+from django_saga import Context, LockPolicy, Retry, Saga, step
 from tests import ledger
 
 _TRIES = Retry(attempts=3, delay=0)
@@ -75,3 +75,26 @@ class RaceQuerySaga(Saga):
     @step(retry=_TRIES, no_compensation=True)
     def ask(self, ctx: Context) -> int:
         return len(ledger.effects())
+
+
+class RaceRefusedSaga(Saga):
+    """Locks what its input names, or is refused."""
+
+    @staticmethod
+    def locks(targets: list[str]) -> list[str]:
+        return targets
+
+    @step(retry=_TRIES)
+    def call(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return "called"
+
+    @call.compensation(retry=_TRIES)
+    def uncall(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+
+class RaceTurnsSaga(RaceRefusedSaga):
+    """Locks what its input names, or waits for it."""
+
+    lock_policy = LockPolicy.WAIT

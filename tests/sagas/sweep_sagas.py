@@ -13,6 +13,7 @@ from django_saga import (
     Context,
     FailurePolicy,
     ForwardRecovery,
+    LockPolicy,
     OutcomeUnknown,
     PermanentFailure,
     Retry,
@@ -284,3 +285,13 @@ STEPS = (
     {"action": "ask", "name": "right", "after": ["begin"]},
     {"action": "last", "name": "join", "after": ["left", "right"], "input": {"fails": {"$input": "fails"}}},
 )
+
+
+class SweepLockSaga(SweepLinearSaga):
+    """The same in a row, for ``{"order": ...}``, which only one of them has at a time."""
+
+    lock_policy = LockPolicy.WAIT
+
+    @staticmethod
+    def locks(input: dict[str, Any]) -> list[str]:
+        return [f"order:{input['order']}", "audit:" + input["order"]]

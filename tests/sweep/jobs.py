@@ -21,6 +21,7 @@ from django_saga.engine import attempt, connections, recovery, worker
 from django_saga.engine.tasks import Task
 from django_saga.models import SagaInstance
 from django_saga.store import claims
+from django_saga.store.rows import StepRow
 from django_saga.testing import shift_clock
 from tests.sagas.sweep_sagas import STEPS
 from tests.sweep.points import DROPS, Mode, Points
@@ -50,6 +51,27 @@ def by_caller(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     except DatabaseError:
         assert mode in DROPS, "only a broken connection is an excuse"
         assert points.reached
+    return _told(points)
+
+
+def in_turns(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
+    """Start two sagas for the same lock, the second with " again" in its key, and have a worker carry the one
+    and then the other, in one thread; strike at point ``at``.
+    """
+    points = _watch(mode, at)
+    with registry.isolated(_saga(saga)), _in_one_thread():
+        first, second = (
+            _patiently(partial(_class(saga).start, input, idempotency_key=each)).id
+            for each in (key, f"{key} again")
+        )
+        claim = claims.claim
+
+        def of_the_two(using: str, **options: Any) -> list[StepRow]:
+            return claim(using, saga_id=first, **options) or claim(using, saga_id=second, **options)
+
+        claims.claim = of_the_two
+        built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+        built.run()
     return _told(points)
 
 

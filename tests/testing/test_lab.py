@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from django_saga import Saga, SagaError, operations, step
+from django_saga import LockPolicy, Saga, SagaError, operations, step
 from django_saga.dsl.registry import registry
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.signals import saga_finished
@@ -220,3 +220,22 @@ def test_a_saga_that_never_rests_is_shown_where_it_hangs(lab):
     assert f"lab_restless v1 {saga.id}: running" in story
     assert "attempt 26: failed: RuntimeError: not yet" in story
     assert "attempt 27: due in 10 min" in story
+
+
+def test_a_saga_that_waits_for_a_lock_goes_on_when_the_other_has_ended(lab):
+    with registry.isolated():
+
+        class OneAtATimeSaga(Saga):
+            lock_policy = LockPolicy.WAIT
+            locks = staticmethod(lambda input: [f"order:{input}"])
+
+            @step(no_compensation=True)
+            def ship(self, ctx):
+                return ctx.input
+
+        first, second = OneAtATimeSaga.start(1), OneAtATimeSaga.start(1)
+        assert second.status == "pending"
+
+        lab.run()
+
+        assert (first.status, second.status) == ("completed", "completed")

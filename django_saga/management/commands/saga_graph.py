@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 from django.db import DatabaseError, connections
 
 from django_saga.conf import get_settings
 from django_saga.core import mermaid
-from django_saga.core.outline import Node, of_definition, of_stored, ordered
+from django_saga.core.outline import Node, lock_policy, of_definition, of_stored, ordered
 from django_saga.core.plain import plain
 from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
 from django_saga.models import SagaDefinition
+
+Drawn: TypeAlias = tuple[str, Sequence[Node], str]  # title, steps, lock policy
 
 
 class Command(BaseCommand):
@@ -44,25 +46,25 @@ class Command(BaseCommand):
         found = _in_code(name, version) or _in_database(using, name, version)
         if found is None:
             raise CommandError(_unknown(using, name, version))
-        title, nodes = found
-        self.stdout.write(mermaid.flowchart(title, ordered(nodes)))
+        title, nodes, policy = found
+        self.stdout.write(mermaid.flowchart(title, ordered(nodes), policy))
 
 
-def _in_code(name: str, version: int | None) -> tuple[str, Sequence[Node]] | None:
+def _in_code(name: str, version: int | None) -> Drawn | None:
     versions = [program.definition for program in registry.all() if program.definition.name == name]
     for definition in reversed(versions):
         if version in (None, definition.version):
-            return str(definition), of_definition(definition)
+            return str(definition), of_definition(definition), lock_policy(definition)
     return None
 
 
-def _in_database(using: str, name: str, version: int | None) -> tuple[str, Sequence[Node]] | None:
+def _in_database(using: str, name: str, version: int | None) -> Drawn | None:
     rows = SagaDefinition.objects.using(using).filter(name=name).order_by("-version")
     try:
         row = rows.first() if version is None else rows.filter(version=version).first()
     except DatabaseError:
         return None  # not migrated, or out of reach: what is in code can be drawn all the same
-    return (str(row), of_stored(row.graph)) if row else None
+    return (str(row), of_stored(row.graph), lock_policy(row.graph)) if row else None
 
 
 def _unknown(using: str, name: str, version: int | None) -> str:

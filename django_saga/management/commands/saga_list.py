@@ -18,7 +18,7 @@ from django_saga.management.json_output import document
 from django_saga.management.saga_table import as_json, table
 from django_saga.management.terminal import Terminal, colour_wanted
 from django_saga.models import SagaDefinition, SagaInstance
-from django_saga.observability import lookup
+from django_saga.observability import locking, lookup
 from django_saga.observability.standing import telling_steps
 from django_saga.store import clock
 
@@ -67,16 +67,16 @@ class Command(BaseCommand):
         since = None if options["since"] is None else now - min(options["since"], timedelta(days=36_500))
         found = lookup.newest(using, statuses=statuses, name=options["name"], since=since, limit=limit + 1)
         sagas, more = found[:limit], len(found) > limit
-        steps = telling_steps(using, sagas)
+        steps, locks = telling_steps(using, sagas), locking.waiting(using, sagas)
         terminal = Terminal(self.stdout, colour=colour_wanted(options))
         if options["json"]:
-            listed = [as_json(saga, steps.get(saga.pk, []), now) for saga in sagas]
+            listed = [as_json(saga, steps.get(saga.pk, []), locks.get(saga.pk, []), now) for saga in sagas]
             terminal.write(document({"sagas": listed, "more": more}))
             return
         if not sagas:
             terminal.write(self._nothing(using, options, statuses))
             return
-        for line in table(sagas, steps, now, terminal):
+        for line in table(sagas, steps, locks, now, terminal):
             terminal.write(line)
         if more:
             terminal.write(f"The {limit} newest are shown; --limit {min(limit * 4, _MOST)} shows more.")

@@ -1,0 +1,1 @@
+"""Semantic locks: what a saga keeps others from until it ends."""
