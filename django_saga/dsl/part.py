@@ -111,7 +111,7 @@ class Draft:
         own_mapper = options.pop("input", None)
         mapper = own_mapper if mapper is None else mapper
         step = Step(given.function, **options)
-        kept: list[Any] = [] if explicit is None else _as_list(explicit)
+        kept = [] if explicit is None else [self._named(each) for each in _as_list(explicit)]
         implied = [*(after if explicit is None else ()), *needs]
         follows = [*kept, *self._shortest(implied, kept)]
         self._entries.append(
@@ -148,6 +148,15 @@ class Draft:
                 found.mappers[id(entry.step)] = entry.mapper
         return found
 
+    def _named(self, given: Any) -> Any:
+        """Give the name of the one step written so far that ``given`` is the function of, else ``given``."""
+        names = self._steps_of(given)
+        return names[0] if len(names) == 1 else given
+
+    def _steps_of(self, given: Any) -> list[str]:
+        function = given.function if isinstance(given, Part) else given
+        return [entry.step.name for entry in self._entries if entry.step.function == function]
+
     def _shortest(self, implied: Iterable[str], kept: Sequence[Any]) -> list[str]:
         """Leave out of ``implied`` what comes before the others anyway; give the rest as written."""
         names = [name for name in dict.fromkeys(implied) if name not in kept]
@@ -164,11 +173,10 @@ class Draft:
 
     def _resolved(self, found: Assembly, entry: _Entry) -> Iterable[Any]:
         for item in entry.after:
-            function = item.function if isinstance(item, Part) else item
-            if isinstance(function, str) or not callable(function):
+            if not isinstance(item, Part) and not callable(item):
                 yield item  # a name, or something that the assembly reports
                 continue
-            names = [other.step.name for other in self._entries if other.step.function == function]
+            names = self._steps_of(item)
             if len(names) > 1:
                 found.report(
                     "after-type",

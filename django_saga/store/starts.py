@@ -79,14 +79,11 @@ def _finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
 
 
 def _write(using: str, new: Sequence[NewSaga], now: datetime, *, ignore: bool = False) -> int:
-    columns: tuple[str, ...] = _COLUMNS
     rows = [_values(saga, now) for saga in new]
-    if new and new[0].graph is not None:
-        columns, rows = (
-            (*_COLUMNS, "graph"),
-            [(*row, saga.graph) for row, saga in zip(rows, new, strict=True)],
-        )
-    return sql.insert(using, SagaInstance, columns, rows, ignore=ignore)
+    if not new or new[0].graph is None:
+        return sql.insert(using, SagaInstance, _COLUMNS, rows, ignore=ignore)
+    rows = [(*row, saga.graph) for row, saga in zip(rows, new, strict=True)]
+    return sql.insert(using, SagaInstance, (*_COLUMNS, "graph"), rows, ignore=ignore)
 
 
 def _values(saga: NewSaga, now: datetime) -> tuple[object, ...]:
