@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from django_saga.conf import get_settings
 from django_saga.core import encoding
-from django_saga.core.validation import Problem
+from django_saga.core.problem import Problem
 from django_saga.dsl import plan
 from django_saga.dsl.action import Action
 from django_saga.dsl.assembly import assemble

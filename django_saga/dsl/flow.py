@@ -109,7 +109,7 @@ class Flow:
             mapper: Mapper = partial(expression.resolve, data)
             needs = tuple(steps_in(data))
             given = part(_output, name="output", no_compensation=True)
-            self._draft.add(given, after=self._draft.names, needs=needs, mapper=mapper)
+            self._draft.add(given, after=self._draft.ends, needs=needs, mapper=mapper)
         self._traced = True
         return self._draft
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
+from django_saga.core.problem import did_you_mean
 from django_saga.core.retry import Retry
-from django_saga.core.validation import did_you_mean
+from django_saga.core.states import Alternate, ForwardRecovery
 from django_saga.dsl.assembly import Assembly
 from django_saga.dsl.mapping import InputMapper, Mapper
 from django_saga.dsl.step import Compensation, Duration, Step, StepFunction
@@ -37,6 +38,8 @@ class StepOptions(ActionOptions, total=False):
 
     name: str | None
     after: Earlier | Iterable[Earlier] | None
+    pivot: bool
+    forward_recovery: ForwardRecovery | Alternate | None
     compensate: StepFunction | Part | None
 
 
@@ -87,7 +90,7 @@ def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
 @dataclass(slots=True)
 class _Entry:
     step: Step
-    after: list[Any]
+    after: list[Any] | None
     before: frozenset[str]
     compensation: Compensation | None
     mapper: InputMapper | None
@@ -107,40 +110,55 @@ class Draft:
         ``needs``: steps it comes after all the same, as it reads their results.
         """
         options: dict[str, Any] = {**given.options}
-        compensate, explicit = options.pop("compensate", None), options.pop("after", None)
-        own_mapper = options.pop("input", None)
-        mapper = own_mapper if mapper is None else mapper
-        step = Step(given.function, **options)
+        explicit, own_mapper = options.pop("after", None), options.pop("input", None)
         kept = [] if explicit is None else [self._named(each) for each in _as_list(explicit)]
         implied = [*(after if explicit is None else ()), *needs]
-        follows = [*kept, *self._shortest(implied, kept)]
+        return self._entry(
+            given.function,
+            options,
+            [*kept, *self._shortest(implied, kept)],
+            own_mapper if mapper is None else mapper,
+        )
+
+    def _entry(
+        self, function: StepFunction, options: dict[str, Any], after: list[Any] | None, mapper: Mapper | None
+    ) -> str:
+        """Note a step, behind what stands in for it; one that stands in (``after`` is None) has no place."""
+        compensate, recovery = options.pop("compensate", None), options.get("forward_recovery")
+        if isinstance(recovery, Alternate):
+            options["forward_recovery"] = Alternate(self._stand_in(recovery.step, mapper))
+        step = Step(function, **options)
         self._entries.append(
             _Entry(
                 step,
-                follows,
-                self._before(follows),
+                after,
+                self._before(after or ()),
                 None if compensate is None else _compensation(step, compensate),
                 None if mapper is None else InputMapper(step.name, mapper),
             )
         )
         return step.name
 
-    @property
-    def names(self) -> list[str]:
-        """The steps' names, in the order written."""
-        return [entry.step.name for entry in self._entries]
+    def _stand_in(self, given: Any, mapper: Mapper | None) -> str:
+        found = part(given)
+        options: dict[str, Any] = {**found.options}
+        if options.pop("after", None) is not None:
+            raise TypeError(f"{found!r} stands in for a step, where that would have run: it takes no after.")
+        return self._entry(found.function, options, None, options.pop("input", None) or mapper)
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """The steps that none of the others comes after."""
+        """The steps that none of the others comes after, but those that stand in for others."""
         waited = {name for entry in self._entries for name in entry.before}
-        return tuple(name for name in self.names if name not in waited)
+        placed = [entry.step.name for entry in self._entries if entry.after is not None]
+        return tuple(name for name in placed if name not in waited)
 
     def assembly(self) -> Assembly:
         """Give the steps as a class's body gives its own."""
         found = Assembly(free=True)
         for entry in self._entries:
-            entry.step.after = tuple(self._resolved(found, entry))
+            if entry.after is not None:
+                entry.step.after = tuple(self._resolved(found, entry.step.name, entry.after))
             found.steps.append((entry.step.name, entry.step))
             if entry.compensation is not None:
                 found.compensations[id(entry.step)] = entry.compensation
@@ -171,8 +189,8 @@ class Draft:
         named = [name for name in follows if isinstance(name, str)]
         return frozenset(named).union(*(known.get(name, ()) for name in named))
 
-    def _resolved(self, found: Assembly, entry: _Entry) -> Iterable[Any]:
-        for item in entry.after:
+    def _resolved(self, found: Assembly, step: str, after: Iterable[Any]) -> Iterable[Any]:
+        for item in after:
             if not isinstance(item, Part) and not callable(item):
                 yield item  # a name, or something that the assembly reports
                 continue
@@ -180,7 +198,7 @@ class Draft:
             if len(names) > 1:
                 found.report(
                     "after-type",
-                    entry.step.name,
+                    step,
                     f"after=[...] holds the function of {len(names)} steps: {', '.join(names)}.",
                     "Give the name of the step that is meant.",
                 )

@@ -21,7 +21,7 @@ from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepEvent
+from django_saga.core.events import Event, StepEvent, StepMarkedDone
 from django_saga.core.state import StepState
 from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.engine.intake import lane_of
@@ -89,11 +89,19 @@ def record(
     return recorded
 
 
-def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *, why: str = "") -> Recorded:
+def tell(
+    using: str,
+    saga_id: UUID,
+    definition: SagaDefinition,
+    event: Event,
+    *,
+    why: str = "",
+    result: str | None = None,
+) -> Recorded:
     """Feed an event that is not the end of an attempt (a deadline, an operator's word), in one transaction.
 
-    ``why`` goes into the history. Raises ``IllegalTransition`` when the saga's state has no rule for it,
-    ``SagaNotFound`` when there is none.
+    ``why`` goes into the history, ``result`` (JSON text) into the event's step. Raises
+    ``IllegalTransition`` when the saga's state has no rule for it, ``SagaNotFound`` when there is none.
     """
     with transaction.atomic(using=using):
         found = sagas.lock(using, [saga_id])
@@ -106,6 +114,8 @@ def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *,
         recorded = Recorded(now=now)
         event = work.observed(event)
         work.decide(event, now)
+        if result is not None and isinstance(event, StepMarkedDone):
+            work.rows[event.step].result = result
         entries = [history.Entry(saga_id, event, error=why)]
         _write(using, {saga_id: work}, entries, recorded, None, now)
     return recorded
@@ -177,7 +187,7 @@ def _write(
                 recorded.waiting = True
                 recorded.left_in.add(row.queue)
         before, after = work.saga, work.state
-        if after.deadline_at is not None and after.deadline_at != before.deadline_at:
+        if after.deadline_at != before.deadline_at:
             sagas.write_deadline(using, before.id, after.deadline_at)
         if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
             statuses[before.id] = (after.status, after.reason, after.culprit)
@@ -281,7 +291,7 @@ def _known(work: Work, row: StepRow) -> dict[str, StepRow] | None:
 def _wanted(work: Work, row: StepRow) -> frozenset[str]:
     """Name the steps whose payloads the step may ask for: those it waited for; to undo, all that have any."""
     if not row.undo:
-        return work.definition.ancestors[row.name]
+        return work.definition.ancestors[row.name] - work.definition.mains.keys()
     steps = work.state.steps.values()
     return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
 

@@ -27,6 +27,8 @@ def graph(definition: Definition) -> dict[str, object]:
                 "atomic": step.atomic,
                 "queue": step.queue,
                 "compensation": step.undo.function if step.undo else None,
+                **({"pivot": True} if step.pivot else {}),
+                **({"stands_in_for": main} if (main := definition.mains.get(step.name)) else {}),
             }
             for step in definition.steps
         ]

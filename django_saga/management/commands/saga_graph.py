@@ -13,7 +13,7 @@ from django_saga.conf import get_settings
 from django_saga.core import mermaid
 from django_saga.core.outline import Node, of_definition, of_stored, ordered
 from django_saga.core.plain import plain
-from django_saga.core.validation import did_you_mean
+from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
 from django_saga.models import SagaDefinition
 
