@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, TypedDict
 
-from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
+from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.core.validation import MAX_NAME_LENGTH
+from django_saga.dsl.locks import Locks
 from django_saga.dsl.part import Draft
 from django_saga.dsl.registry import registry
 from django_saga.dsl.saga import Saga, SagaType, make_program
@@ -22,6 +23,8 @@ class SagaOptions(TypedDict, total=False):
     deadline: float | timedelta | None
     failure_policy: FailurePolicy | Grace
     compensation_policy: CompensationPolicy
+    locks: Locks | None
+    lock_policy: LockPolicy
     description: str
 
 

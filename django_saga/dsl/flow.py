@@ -43,6 +43,9 @@ class Flow:
         at any depth. ``after``: steps (also as placeholders) in place of the one before it.
         """
         self._require_tracing()
+        for called in (function, options.get("compensate")):
+            if isinstance(called, Placeholder):
+                raise TypeError(f"flow.step() runs functions, not {called!r}: give it as the input of one.")
         given = part(function, **cast("PartOptions", self._without_placeholders(options)))
         data = None if input is _WHOLE else as_data(input, self, f"input of step {given.name}")
         needs = () if data is None else tuple(steps_in(data))
@@ -106,7 +109,7 @@ class Flow:
             mapper: Mapper = partial(expression.resolve, data)
             needs = tuple(steps_in(data))
             given = part(_output, name="output", no_compensation=True)
-            self._draft.add(given, after=self._draft.names, needs=needs, mapper=mapper)
+            self._draft.add(given, after=self._draft.ends, needs=needs, mapper=mapper)
         self._traced = True
         return self._draft
 

@@ -41,16 +41,16 @@ class ActionOptions(CompensationOptions, total=False):
 
 
 class StepOptions(ActionOptions, total=False):
-    """Options of a step, as ``@step`` takes them; ``compensate``: the function that undoes it; ``probe``: the
-    one that finds out whether it had its effect.
+    """Options of a step, as ``@step`` takes them, ``compensate``: the function that undoes it, and
+    ``probe``: the one that finds out whether it had its effect.
     """
 
     name: str | None
     after: Earlier | Iterable[Earlier] | None
-    compensate: StepFunction | Part | None
-    probe: StepFunction | Part | None
     pivot: bool
     forward_recovery: ForwardRecovery | Alternate | None
+    compensate: StepFunction | Part | None
+    probe: StepFunction | Part | None
 
 
 class PartOptions(StepOptions, total=False):
@@ -100,7 +100,7 @@ def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
 @dataclass(slots=True)
 class _Entry:
     step: Step
-    after: list[Any]
+    after: list[Any] | None
     before: frozenset[str]
     compensation: Compensation | None
     probe: Probing | None
@@ -112,7 +112,6 @@ class Draft:
     """Steps in the making, in the order written."""
 
     _entries: list[_Entry] = field(default_factory=list)
-    _stand_ins: list[_Entry] = field(default_factory=list)
 
     def add(
         self, given: Part, *, after: Sequence[str], needs: Sequence[str] = (), mapper: Mapper | None = None
@@ -121,54 +120,58 @@ class Draft:
 
         ``needs``: steps it comes after all the same, as it reads their results.
         """
-        entry, explicit = self._entry(given, mapper)
-        kept: list[Any] = [] if explicit is None else _as_list(explicit)
-        implied = [*(after if explicit is None else ()), *needs]
-        entry.after = [*kept, *self._shortest(implied, kept)]
-        entry.before = self._before(entry.after)
-        self._entries.append(entry)
-        return entry.step.name
-
-    def _entry(self, given: Part, mapper: Mapper | None) -> tuple[_Entry, Any]:
-        """Give a step that stands nowhere yet, and what it says itself that it comes after."""
         options: dict[str, Any] = {**given.options}
-        compensate, probe = options.pop("compensate", None), options.pop("probe", None)
         explicit, own_mapper = options.pop("after", None), options.pop("input", None)
-        mapper = own_mapper if mapper is None else mapper
-        recovery = options.get("forward_recovery")
-        if isinstance(recovery, Alternate) and not isinstance(recovery.step, str):
-            # It is no step of the way, so it is written down here and nowhere else.
-            other, _ = self._entry(part(cast("Part", recovery.step)), None)
-            self._stand_ins.append(other)
-            options["forward_recovery"] = Alternate(other.step.name)
-        step = Step(given.function, **options)
-        entry = _Entry(
-            step,
-            [],
-            frozenset(),
-            None if compensate is None else _compensation(step, compensate),
-            None if probe is None else _probe(step, probe),
-            None if mapper is None else InputMapper(step.name, mapper),
+        kept = [] if explicit is None else [self._named(each) for each in _as_list(explicit)]
+        implied = [*(after if explicit is None else ()), *needs]
+        return self._entry(
+            given.function,
+            options,
+            [*kept, *self._shortest(implied, kept)],
+            own_mapper if mapper is None else mapper,
         )
-        return entry, explicit
 
-    @property
-    def names(self) -> list[str]:
-        """The steps' names, in the order written."""
-        return [entry.step.name for entry in self._entries]
+    def _entry(
+        self, function: StepFunction, options: dict[str, Any], after: list[Any] | None, mapper: Mapper | None
+    ) -> str:
+        """Note a step, behind what stands in for it; one that stands in (``after`` is None) has no place."""
+        compensate, probe = options.pop("compensate", None), options.pop("probe", None)
+        recovery = options.get("forward_recovery")
+        if isinstance(recovery, Alternate):
+            options["forward_recovery"] = Alternate(self._stand_in(recovery.step, mapper))
+        step = Step(function, **options)
+        self._entries.append(
+            _Entry(
+                step,
+                after,
+                self._before(after or ()),
+                None if compensate is None else _compensation(step, compensate),
+                None if probe is None else _probe(step, probe),
+                None if mapper is None else InputMapper(step.name, mapper),
+            )
+        )
+        return step.name
+
+    def _stand_in(self, given: Any, mapper: Mapper | None) -> str:
+        found = part(given)
+        options: dict[str, Any] = {**found.options}
+        if options.pop("after", None) is not None:
+            raise TypeError(f"{found!r} stands in for a step, where that would have run: it takes no after.")
+        return self._entry(found.function, options, None, options.pop("input", None) or mapper)
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """The steps that none of the others comes after."""
+        """The steps that none of the others comes after, but those that stand in for others."""
         waited = {name for entry in self._entries for name in entry.before}
-        return tuple(name for name in self.names if name not in waited)
+        placed = [entry.step.name for entry in self._entries if entry.after is not None]
+        return tuple(name for name in placed if name not in waited)
 
     def assembly(self) -> Assembly:
         """Give the steps as a class's body gives its own."""
         found = Assembly(free=True)
         for entry in self._entries:
-            entry.step.after = tuple(self._resolved(found, entry))
-        for entry in (*self._entries, *self._stand_ins):
+            if entry.after is not None:
+                entry.step.after = tuple(self._resolved(found, entry.step.name, entry.after))
             found.steps.append((entry.step.name, entry.step))
             if entry.compensation is not None:
                 found.compensations[id(entry.step)] = entry.compensation
@@ -177,6 +180,15 @@ class Draft:
             if entry.mapper is not None:
                 found.mappers[id(entry.step)] = entry.mapper
         return found
+
+    def _named(self, given: Any) -> Any:
+        """Give the name of the one step written so far that ``given`` is the function of, else ``given``."""
+        names = self._steps_of(given)
+        return names[0] if len(names) == 1 else given
+
+    def _steps_of(self, given: Any) -> list[str]:
+        function = given.function if isinstance(given, Part) else given
+        return [entry.step.name for entry in self._entries if entry.step.function == function]
 
     def _shortest(self, implied: Iterable[str], kept: Sequence[Any]) -> list[str]:
         """Leave out of ``implied`` what comes before the others anyway; give the rest as written."""
@@ -192,17 +204,16 @@ class Draft:
         named = [name for name in follows if isinstance(name, str)]
         return frozenset(named).union(*(known.get(name, ()) for name in named))
 
-    def _resolved(self, found: Assembly, entry: _Entry) -> Iterable[Any]:
-        for item in entry.after:
-            function = item.function if isinstance(item, Part) else item
-            if isinstance(function, str) or not callable(function):
+    def _resolved(self, found: Assembly, step: str, after: Iterable[Any]) -> Iterable[Any]:
+        for item in after:
+            if not isinstance(item, Part) and not callable(item):
                 yield item  # a name, or something that the assembly reports
                 continue
-            names = [other.step.name for other in self._entries if other.step.function == function]
+            names = self._steps_of(item)
             if len(names) > 1:
                 found.report(
                     "after-type",
-                    entry.step.name,
+                    step,
                     f"after=[...] holds the function of {len(names)} steps: {', '.join(names)}.",
                     "Give the name of the step that is meant.",
                 )

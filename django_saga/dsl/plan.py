@@ -1,7 +1,8 @@
 """The steps of a saga composed at run time, as plain data: what they may say, and what is wrong with them.
 
     {"action": "reserve", "name": "reserve_tea", "after": [], "input": {"sku": {"$input": "sku"}},
-     "retry": {"attempts": 5, "delay": 2}, "timeout": 30, "deadline": 600}
+     "retry": {"attempts": 5, "delay": 2}, "timeout": 30, "deadline": 600, "pivot": True,
+     "forward_recovery": "skip"}
 
 Only ``action`` has to be there. Names are looked up among the actions permitted; nothing is imported or run.
 """
@@ -14,10 +15,13 @@ from typing import Any
 
 from django_saga.core.problem import Problem, did_you_mean
 from django_saga.core.retry import Retry
+from django_saga.core.states import ForwardRecovery
 from django_saga.dsl import expression
 from django_saga.dsl.part import Draft, Part, part
 
-_KEYS = ("action", "name", "after", "input", "retry", "timeout", "deadline")
+_KEYS = ("action", "name", "after", "input", "retry", "timeout", "deadline", "pivot", "forward_recovery")
+# ALTERNATE names a step that stands in, which data has no words for.
+_RECOVERIES = tuple(each.value for each in ForwardRecovery if each is not ForwardRecovery.ALTERNATE)
 _RETRY = ("attempts", "delay", "factor", "max_delay", "jitter")
 
 Steps = list[dict[str, Any]]
@@ -52,8 +56,10 @@ def draft(steps: Steps, actions: Mapping[str, Part]) -> Draft:
     made = Draft()
     for step in steps:
         options: dict[str, Any] = {
-            key: step[key] for key in ("name", "after", "timeout", "deadline") if key in step
+            key: step[key] for key in ("name", "after", "timeout", "deadline", "pivot") if key in step
         }
+        if "forward_recovery" in step:
+            options["forward_recovery"] = ForwardRecovery(step["forward_recovery"])
         if "retry" in step:
             options["retry"] = Retry(**step["retry"])
         mapper = partial(expression.resolve, step["input"]) if "input" in step else None
@@ -80,6 +86,11 @@ def _wrong(step: Any, place: int, actions: Mapping[str, Part]) -> Iterator[Probl
     after = step.get("after", [])
     if not isinstance(after, (list, tuple)) or not all(isinstance(each, str) for each in after):
         yield _problem(where, f"It comes after {after!r:.80}.", "Give a list of names of steps.")
+    if not isinstance(step.get("pivot", False), bool):
+        yield _problem(where, f"pivot is {step['pivot']!r:.80}.", "Give true or false.")
+    recovery = step.get("forward_recovery", _RECOVERIES[0])
+    if not isinstance(recovery, str) or recovery not in _RECOVERIES:
+        yield _problem(where, f"forward_recovery is {recovery!r:.80}.", f"Give {', '.join(_RECOVERIES)}.")
     yield from _wrong_retry(step.get("retry", {}), where)
 
 

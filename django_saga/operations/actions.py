@@ -85,8 +85,8 @@ def _act(
     with transaction.atomic(using=using):
         before = after = _locked_status(using, saga.pk)
         try:
-            found = registry.get(saga.definition.name, saga.definition.version)
-            program = program_of(using, found, saga.pk)
+            registered = registry.get(saga.definition.name, saga.definition.version)
+            program = program_of(using, registered, saga.pk)
             text = program.encode_result(step, result) if isinstance(event, StepMarkedDone) else None
             recorded = journal.tell(using, saga.pk, program.definition, event, why=why, result=text)
         except (IllegalTransition, UnknownSaga) as error:

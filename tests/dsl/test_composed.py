@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from django_saga import ComposedSaga, InvalidDefinition, Retry, Saga, SagaBuilder, action, saga, step
+from django_saga import (
+    ComposedSaga,
+    ForwardRecovery,
+    InvalidDefinition,
+    Retry,
+    Saga,
+    SagaBuilder,
+    action,
+    saga,
+    step,
+)
 from django_saga.checks.definitions import check_definitions
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.dsl.registry import registry
@@ -92,6 +102,15 @@ def test_a_composed_saga_has_the_steps_that_the_data_names():
         ("reserved", 1),
         ("released", 2),
     )
+
+
+def test_the_point_of_no_return_is_part_of_the_data():
+    composed = fulfilment().compose(
+        ["reserve", {"action": "charge_card", "pivot": True}, {"action": "ship", "forward_recovery": "skip"}]
+    )
+
+    steps = composed.program.definition
+    assert (steps.pivot, steps["ship"].forward_recovery) == ("charge_card", ForwardRecovery.SKIP)
 
 
 def test_the_graph_is_data_that_gives_the_same_saga_again():
@@ -209,6 +228,11 @@ NUMBERS = "Give a dictionary of numbers with keys from attempts, delay, factor, 
             ["step 'ship': Its retry, {'delay': 'x'}, is wrong:"],
         ),
         ([{"action": "ship", "retry": {"delay": 1e300}}], ["step 'ship': Its retry, {'delay': 1e+300}, is"]),
+        ([{"action": "ship", "pivot": "yes"}], ["pivot is 'yes'. Give true or false."]),
+        (
+            [{"action": "ship", "forward_recovery": "alternate"}],
+            ["forward_recovery is 'alternate'. Give manual, retry, skip, compensate."],
+        ),
         ([{"action": "ship", "timeout": "1"}], ["The timeout '1' is neither a number of seconds nor"]),
         ([{"action": "ship", "deadline": 0}], ["The deadline of 0 s is not longer than nothing."]),
         (

@@ -5,12 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 
-from django_saga import FailurePolicy, InvalidDefinition, Retry, Saga, SagaBuilder, part, saga, step
+from django_saga import (
+    FailurePolicy,
+    ForwardRecovery,
+    InvalidDefinition,
+    Retry,
+    Saga,
+    SagaBuilder,
+    part,
+    saga,
+    step,
+)
 from django_saga.checks.definitions import check_definitions, check_names
 from django_saga.dsl.registry import registry
 
@@ -299,3 +310,51 @@ def test_options_are_checked_where_they_are_written(write, message):
         write()
 
     assert str(caught.value) == message
+
+
+def past_the_pivot() -> list[type[Saga]]:
+    class OrderSaga(Saga):
+        @step(pivot=True, no_compensation=True)
+        def pack(self, ctx): ...
+
+        @step(no_compensation=True)
+        def label(self, ctx): ...
+
+        @step(no_compensation=True, forward_recovery=ForwardRecovery.ALTERNATE(label))
+        def ship(self, ctx): ...
+
+        @step(no_compensation=True, name="thank", forward_recovery=ForwardRecovery.SKIP)
+        def last(self, ctx): ...
+
+    by_post = ForwardRecovery.ALTERNATE(part(label, no_compensation=True))
+    built = (
+        SagaBuilder("order")
+        .step(pack, pivot=True, no_compensation=True)
+        .step(ship, forward_recovery=by_post, no_compensation=True)
+        .step(release, name="thank", forward_recovery=ForwardRecovery.SKIP, no_compensation=True)
+        .build()
+    )
+
+    @saga
+    def order(flow, input):
+        flow.step(pack, pivot=True, no_compensation=True)
+        shipped = flow.step(ship, {"to": input.address}, forward_recovery=by_post, no_compensation=True)
+        flow.step(release, shipped, name="thank", forward_recovery=ForwardRecovery.SKIP, no_compensation=True)
+
+    return [OrderSaga, built, order]
+
+
+def test_what_stands_in_past_the_pivot_is_alike_in_every_form():
+    written, *others = [each.program for each in past_the_pivot()]
+
+    assert written.problems == ()
+    for other in others:
+        assert (other.definition, other.problems) == (written.definition, ())
+        assert other.definition.fingerprint == written.definition.fingerprint
+    given = SimpleNamespace(input={"address": "here"})
+    assert [others[-1].functions[name].input(given) for name in ("ship", "label")] == [{"to": "here"}] * 2  # type: ignore[misc]
+
+
+def test_what_stands_in_has_no_place_of_its_own():
+    with pytest.raises(TypeError, match="it takes no after"):
+        SagaBuilder("order").step(ship, forward_recovery=ForwardRecovery.ALTERNATE(part(label, after=[])))

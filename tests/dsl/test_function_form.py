@@ -66,6 +66,17 @@ def test_after_stands_in_place_of_the_step_before():
     assert graph(order) == {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
 
 
+def test_after_and_an_input_that_say_the_same_are_one_edge():
+    @saga
+    def order(flow, input):
+        first = flow.step(a)
+        flow.step(b)
+        flow.step(c, first, after=[a])
+        flow.step(d, first["x"], after=c)
+
+    assert graph(order) == {"a": (), "b": ("a",), "c": ("a",), "d": ("c",)}
+
+
 def test_steps_in_parallel_are_waited_for_together():
     @saga
     def order(flow, input):
@@ -195,6 +206,11 @@ def keep(flow, input):
         (lambda flow, input: flow.step(a, input[1:2]), "takes text or whole numbers in brackets"),
         (lambda flow, input: flow.step(a, after=input), "after=[...] takes what flow.step() gave"),
         (lambda flow, input: flow.step(a, after=flow.step(b)["x"]), "after=[...] takes what flow.step()"),
+        (
+            lambda flow, input: flow.step(input),
+            "flow.step() runs functions, not <placeholder of input>: give",
+        ),
+        (lambda flow, input: flow.step(a, compensate=input), "flow.step() runs functions, not <placeholder"),
         (lambda flow, input: flow.step(a, Meanwhile.placeholder), "belongs to another saga"),
         (lambda flow, input: Meanwhile.flow.step(a), "steps can be added while it is traced only"),
         (lambda flow, input: Meanwhile.flow.parallel().__enter__(), "while it is traced only"),

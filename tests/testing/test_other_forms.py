@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from django_saga import Saga, SagaBuilder, part, saga
+from django_saga import ComposedSaga, Saga, SagaBuilder, part, saga
 from django_saga.dsl.registry import registry
 from django_saga.testing import saga_matrix
 from tests.ledger import effects
-from tests.sagas.composed_sagas import ComposedTestSaga, look, reserve
+from tests.sagas.composed_sagas import ComposedTestSaga, later, look, reserve
 
 STEPS: list[Any] = [
     {"action": "reserve", "name": "hold", "input": {"$input": "who"}},
@@ -56,3 +56,18 @@ def test_faults_are_planned_for_steps_that_only_the_data_names(saga_lab, ledger)
     saga_lab.run()
 
     assert handle.status == "compensated"
+
+
+@pytest.mark.django_db
+def test_a_composed_saga_turns_back_at_the_deadline_of_its_class(saga_lab):
+    with registry.isolated():
+
+        class LateSaga(ComposedSaga):
+            deadline = 60
+            actions = (reserve, later)
+
+        handle = LateSaga.compose([{"action": "reserve", "name": "hold"}, "later"]).start()
+        saga_lab.run()
+
+        assert handle.status == "compensated"
+        assert effects() == {f"{handle.id}:hold:do": 1, f"{handle.id}:hold:undo": 1}
