@@ -1,0 +1,56 @@
+"""Which definition a saga has: of the code if that is the same, else as the database keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from django_saga.core.definition import SagaDefinition
+from django_saga.core.stored import from_data
+from django_saga.dsl.registry import registry
+from django_saga.exceptions import UnknownSaga
+from django_saga.models import SagaDefinition as Row
+from django_saga.store import definitions
+
+if TYPE_CHECKING:
+    from django_saga.dsl.program import Program
+
+
+def as_started(row: Row) -> SagaDefinition:
+    """Give the definition that sagas of ``row`` have, also when the code has another by now, or none.
+
+    Raises ``UnknownSaga`` when what is stored of it cannot be read.
+    """
+    try:
+        program = registry.get(row.name, row.version)
+    except UnknownSaga:
+        program = None
+    if program is not None and not program.problems and program.definition.fingerprint == row.fingerprint:
+        return program.definition
+    try:
+        return from_data(row.name, row.version, row.graph)
+    except ValueError as error:
+        raise UnknownSaga(f"Saga {row} is not in this code, and {error}.") from None
+
+
+def of_name(using: str, name: str) -> Callable[[int], SagaDefinition]:
+    """Give what finds the definitions of ``name`` by version, for the fold of a history."""
+
+    def find(version: int) -> SagaDefinition:
+        row = Row.objects.using(using).filter(name=name, version=version).first()
+        if row is None:
+            raise UnknownSaga(f"Saga {name} v{version} was never seen by the database {using!r}.")
+        return as_started(row)
+
+    return find
+
+
+def program_of(using: str, definition_id: int, known: Program) -> Program:
+    """Give the program of the definition with that row: ``known``, unless the saga was migrated since.
+
+    Raises ``UnknownSaga`` when the code does not have it.
+    """
+    if definitions.remembered(using, known.definition) == definition_id:
+        return known
+    row = Row.objects.using(using).only("name", "version").get(pk=definition_id)
+    return registry.get(row.name, row.version)
