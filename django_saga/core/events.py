@@ -103,6 +103,19 @@ class UndoRetried(Event):
     step: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated(Event):
+    """The saga goes on by another version of its definition, in which some steps have other names.
+
+    ``renamed`` holds pairs of the old and the new name; all other steps keep theirs.
+    """
+
+    kind: ClassVar[str] = "migrated"
+    from_version: int = 0
+    to_version: int = 0
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
 EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
@@ -114,6 +127,7 @@ EVENTS: dict[str, type[Event]] = {
         DeadlinePassed,
         CancelRequested,
         UndoRetried,
+        Migrated,
     )
 }
 COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data
@@ -153,6 +167,8 @@ def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None
         facts["retry_after"] = timedelta(seconds=facts["retry_after"])
     if "in_flight" in facts:
         facts["in_flight"] = tuple(facts["in_flight"])
+    if "renamed" in facts:
+        facts["renamed"] = tuple((old, new) for old, new in facts["renamed"])
     if "cause" in facts:
         facts["cause"] = Cause(facts["cause"])
     cls = EVENTS[kind]
