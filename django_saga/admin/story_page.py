@@ -184,6 +184,7 @@ def _event_words(event: SagaEvent) -> str:
         "deadline_passed": _("deadline passed"),
         "cancel_requested": _("cancelled"),
         "undo_retried": _("compensation to be tried again"),
+        "migrated": _("went on as v%(version)s") % {"version": data.get("to_version")},
     }.get(event.kind, event.kind)
     cause = data.get("cause")
     return f"{told}: {cells.short(str(cause))}" if cause else told

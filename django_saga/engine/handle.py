@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 
 from django_saga.core import encoding
 from django_saga.core.states import SagaStatus
+from django_saga.engine import versions
 from django_saga.exceptions import SagaFailed, SagaNotFinished, SagaNotFound
 from django_saga.models import SagaInstance
 from django_saga.store import sagas
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # How long ``result()`` waits between looks, in seconds: at first a saga may end in milliseconds, later it
 # will take a while.
 _FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.25
+_READ = ("status", "reason", "culprit", "definition_id")
 
 
 class SagaHandle:
@@ -90,7 +92,7 @@ class SagaHandle:
 
     def _row(self) -> SagaInstance:
         try:
-            return SagaInstance.objects.using(self.using).only("status", "reason", "culprit").get(pk=self.id)
+            return SagaInstance.objects.using(self.using).only(*_READ).get(pk=self.id)
         except SagaInstance.DoesNotExist:
             raise SagaNotFound(
                 f"There is no saga {self.id}; was the transaction that started it rolled back?"
@@ -99,7 +101,8 @@ class SagaHandle:
     def _ended(self, row: SagaInstance) -> Any:
         if row.status != SagaStatus.COMPLETED:
             raise self._failure(row)
-        return self._output()
+        # It may be of another version than the class it was started with, or have been migrated.
+        return self._output(versions.current_program(self.using, row.definition_id, self._program))
 
     def _failure(self, row: SagaInstance) -> SagaFailed:
         at = f" at step {row.culprit}" if row.culprit else ""
@@ -109,9 +112,8 @@ class SagaHandle:
         }.get(SagaStatus(row.status), f"is {row.status}")
         return SagaFailed(f"Saga {self.name} {self.id} {told}.", saga_id=self.id, status=row.status)
 
-    def _output(self) -> Any:
+    def _output(self, program: Program) -> Any:
         stored = sagas.payloads(self.using, [self.id]).get(self.id, {})
-        program = self._program
         results = {}
         for name in program.definition.sinks:
             text = stored.get(name, (None, None))[0]

@@ -12,7 +12,7 @@ from django_saga.core.events import Cause, DeadlinePassed
 from django_saga.core.states import SagaStatus
 from django_saga.engine import attempt, journal
 from django_saga.engine.tasks import Recorded, Task
-from django_saga.exceptions import IllegalTransition
+from django_saga.exceptions import IllegalTransition, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.store import claims, sagas
 from django_saga.store.rows import StepRow
@@ -64,8 +64,8 @@ def enforce_deadlines(using: str, programs: Mapping[int, Program]) -> list[Recor
         definition = programs[definition_id].definition
         try:
             done.append(journal.tell(using, saga_id, definition, DeadlinePassed()))
-        except IllegalTransition:
-            continue  # it ended, or turned back, since it was found
+        except (IllegalTransition, UnknownSaga):
+            continue  # it ended, turned back, or went on by another version since it was found
     return done
 
 

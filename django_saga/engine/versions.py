@@ -45,12 +45,24 @@ def of_name(using: str, name: str) -> Callable[[int], SagaDefinition]:
     return find
 
 
-def program_of(using: str, definition_id: int, known: Program) -> Program:
-    """Give the program of the definition with that row: ``known``, unless the saga was migrated since.
+def current(using: str, definition_id: int, known: SagaDefinition) -> SagaDefinition:
+    """Give the definition with that row: ``known``, unless the saga is of another version or was migrated.
 
     Raises ``UnknownSaga`` when the code does not have it.
     """
-    if definitions.remembered(using, known.definition) == definition_id:
-        return known
+    found = _other(using, definition_id, known)
+    return found.definition if found else known
+
+
+def current_program(using: str, definition_id: int, known: Program) -> Program:
+    """Do as ``current`` does, with the code behind the definition."""
+    return _other(using, definition_id, known.definition) or known
+
+
+def _other(using: str, definition_id: int, known: SagaDefinition) -> Program | None:
+    if definitions.remembered(using, known) == definition_id:
+        return None
     row = Row.objects.using(using).only("name", "version").get(pk=definition_id)
+    if (row.name, row.version) == (known.name, known.version):
+        return None
     return registry.get(row.name, row.version)

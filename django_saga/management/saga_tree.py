@@ -24,6 +24,7 @@ _TURNS = {
     "cancel_requested": "cancelled",
     "deadline_passed": "turned back: its deadline passed",
     "undo_retried": "an operator had the compensation tried again",
+    "migrated": "went on by another version",
 }
 
 
@@ -99,7 +100,7 @@ class Tree:
             if event.kind in _TURNS:
                 said = f": {one_line(event.error)}" if event.error else ""
                 step = f" of {plain(event.step)}" if event.step else ""
-                yield f"  {clock_time(event.at)}  {_TURNS[event.kind]}{step}{said}"
+                yield f"  {clock_time(event.at)}  {_TURNS[event.kind]}{step}{_route(event)}{said}"
 
     # --- a step -----------------------------------------------------------------------------------
 
@@ -196,6 +197,15 @@ class Tree:
             lines.append(f"{'└─' if last else '├─'} {item[0]}")
             lines += _indent(item[1:], "   " if last else "│  ")
         return lines
+
+
+def _route(event: SagaEvent) -> str:
+    """Say from which version to which, of a migration, and which steps have other names now."""
+    data = event.data if isinstance(event.data, dict) else {}
+    if event.kind != "migrated":
+        return ""
+    names = "".join(f", {plain(str(old))} → {plain(str(new))}" for old, new in data.get("renamed") or [])
+    return f": v{data.get('from_version')} → v{data.get('to_version')}{names}"
 
 
 def _indent(lines: Sequence[str] | Iterator[str], margin: str) -> list[str]:

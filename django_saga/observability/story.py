@@ -110,14 +110,25 @@ def _steps(nodes: Sequence[Node], rows: Iterable[SagaStep], told: Iterable[SagaE
         # A row that the graph does not know is shown all the same: it is what happened.
         story = stories.setdefault(row.name, StepStory(Node(row.name, queue=row.queue)))
         story.row = row
-    for event in told:
+    for event, name in _by_todays_name(list(told)):
         if event.kind not in _ENDS:
             continue
         data = event.data if isinstance(event.data, dict) else {}
         attempt = Attempt(event, _ENDS[event.kind], bool(data.get("undo")), str(data.get("cause") or ""))
-        story = stories.setdefault(event.step, StepStory(Node(event.step)))
+        story = stories.setdefault(name, StepStory(Node(name)))
         (story.undo_attempts if attempt.undo else story.attempts).append(attempt)
     return list(stories.values())
+
+
+def _by_todays_name(told: Sequence[SagaEvent]) -> list[tuple[SagaEvent, str]]:
+    """Give events with the names their steps have today: a migration may have renamed them since."""
+    names: dict[str, str] = {}
+    found = []
+    for event in reversed(told):
+        found.append((event, names.get(event.step, event.step)))
+        if event.kind == "migrated" and isinstance(event.data, dict):
+            names |= {old: names.get(new, new) for old, new in event.data.get("renamed") or []}
+    return found[::-1]
 
 
 def _workers(using: str, rows: Iterable[SagaStep], told: Iterable[SagaEvent]) -> dict[UUID, SagaWorker]:

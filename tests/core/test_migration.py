@@ -89,12 +89,10 @@ def refused(player: Player, new: SagaDefinition, **renamed: str) -> list[str]:
 def finish(player: Player) -> None:
     """Have all that is open succeed until the saga is at rest."""
     while player.state.status.is_live:
-        for name in player.due() or [None]:
-            if name is None:
-                player.advance()
-            else:
-                player.end(name)
-                break
+        if due := player.due():
+            player.end(due[0])
+        else:
+            player.advance()
 
 
 # --- going on -------------------------------------------------------------------------------------
