@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
 from django_saga.core import encoding
+from django_saga.core.state import SagaState
 from django_saga.core.states import SagaStatus
-from django_saga.engine import versions
+from django_saga.engine import past, versions
 from django_saga.exceptions import SagaFailed, SagaNotFinished, SagaNotFound
 from django_saga.models import SagaInstance
 from django_saga.store import sagas
@@ -77,6 +78,17 @@ class SagaHandle:
         while (row := await sync_to_async(self._row)()).status in _UNFINISHED:
             await asyncio.sleep(patience.next_pause(self, row.status))
         return await sync_to_async(self._ended)(row)
+
+    def state_at(self, at: datetime) -> SagaState:
+        """Give the saga as it stood at ``at`` (aware), from its history: status, steps, why it turned back.
+
+        Raises ``SagaNotFound`` when it was not there yet.
+        """
+        return past.look(self.using, self.id, at).state
+
+    async def astate_at(self, at: datetime) -> SagaState:
+        """Async twin of ``state_at``."""
+        return await sync_to_async(self.state_at)(at)
 
     def cancel(self, reason: str = "") -> None:
         """Have the saga turn back and undo what was done. Raises ``OperationRefused`` when it cannot any

@@ -63,6 +63,8 @@ class Tree:
         shape = shapes.of_saga(saga.status)
         status = self.terminal.paint(shape, f"{self.terminal.bare_sign(shape)} {saga.status}")
         yield f"{status}  {plain(str(saga.definition))}  {saga.pk}"
+        if self.story.past:
+            yield f"  as of     {clock_time(now)}"
         if said := why(saga, [step.row for step in self.story.steps if step.row]):
             yield f"  why       {plain(said)}"
             yield from (f"            {line}" for line in self._fault(saga.culprit))
@@ -142,7 +144,7 @@ class Tree:
             lease = (
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"
             )
-            yield [f"{told}, {lease}"]
+            yield [told if self.story.past else f"{told}, {lease}"]
         elif row.status in CLAIMABLE_STEP and row.due_at:
             again = "attempt" if not row.attempt else "next attempt"
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]

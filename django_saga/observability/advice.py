@@ -30,7 +30,9 @@ class Advice(NamedTuple):
 
 
 def advice(story: Story) -> list[Advice]:
-    """Give what to know and do about ``story``; nothing when all is well or over."""
+    """Give what to know and do about ``story``; nothing when all is well or over, or it is of the past."""
+    if story.past:
+        return []
     if story.saga.status == SagaStatus.STUCK:
         return [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
     if not SagaStatus(story.saga.status).is_live:

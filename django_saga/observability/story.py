@@ -55,7 +55,10 @@ class StepStory:
 
 @dataclass(slots=True)
 class Story:
-    """A saga as it stood at ``now``. ``events``: what was read of the history; ``left_out``: more exists."""
+    """A saga as it stood at ``now``. ``events``: what was read of the history; ``left_out``: more exists.
+
+    ``past``: it was read of an earlier time.
+    """
 
     saga: SagaInstance
     steps: list[StepStory]
@@ -63,6 +66,7 @@ class Story:
     workers: dict[UUID, SagaWorker]
     now: datetime
     left_out: bool = False
+    past: bool = False
 
     @property
     def turns(self) -> list[SagaEvent]:
@@ -94,14 +98,24 @@ def read(
     told = list(history.order_by("-pk")[: events + 1])
     left_out = len(told) > events
     told = told[:events][::-1]
-    return Story(
-        saga,
-        _steps(of_stored(saga.definition.graph), rows, told),
-        told,
-        _workers(using, rows, told),
-        clock.now(using),
-        left_out,
-    )
+    nodes = of_stored(saga.definition.graph)
+    return assemble(using, saga, nodes, rows, told, clock.now(using), left_out=left_out)
+
+
+def assemble(
+    using: str,
+    saga: SagaInstance,
+    nodes: Sequence[Node],
+    rows: Sequence[SagaStep],
+    told: list[SagaEvent],
+    now: datetime,
+    *,
+    left_out: bool,
+    past: bool = False,
+) -> Story:
+    """Put a story together from the saga's graph, its steps' rows and its history."""
+    steps, workers = _steps(nodes, rows, told), _workers(using, rows, told)
+    return Story(saga, steps, told, workers, now, left_out, past)
 
 
 def _steps(nodes: Sequence[Node], rows: Iterable[SagaStep], told: Iterable[SagaEvent]) -> list[StepStory]:
