@@ -86,7 +86,7 @@ def _synchronise(using: str, definition: Definition) -> int:
                 f"Saga {definition} has another graph than the one its sagas in flight were started with "
                 f"(fingerprint {definition.fingerprint[:12]} in code, {row.fingerprint[:12]} in the "
                 f"database). Give the changed saga the version {definition.version + 1} and keep the old "
-                "class until its sagas have ended."
+                "class until its sagas have ended; saga_check shows what changed."
             )
         row.fingerprint = definition.fingerprint
     row.graph = to_data(definition)
