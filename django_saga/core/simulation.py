@@ -186,13 +186,13 @@ class _Run:
 
     def plan(self, in_flight: tuple[str, ...]) -> UndoPlan:
         """Give what was undone by now."""
-        written = self.definition.steps
+        undoable = [step.name for step in self.definition.steps if step.undo is not None]
         left = [name for name, step in self.state.steps.items() if needs_undo(step)]
         return UndoPlan(
-            tuple(tuple(step.name for step in written if step.name in wave) for wave in self.waves),
+            tuple(tuple(name for name in undoable if name in wave) for wave in self.waves),
             in_flight,
-            tuple(name for name in left if self.definition[name].undo is None),
-            tuple(name for name in left if self.definition[name].undo is not None),
+            tuple(name for name in left if name not in undoable),
+            tuple(name for name in left if name in undoable),
             self.state.status,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if isinstance(value, type):
+    if isinstance(value, type) or callable(value):
         return f"{value.__module__}.{value.__qualname__}"
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
@@ -103,8 +103,9 @@ def _values(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_kept(hint: Any) -> bool:
-    """True for what can be built again, which types of errors cannot."""
-    return hint is not None and not any(get_origin(arg) is type for arg in get_args(hint))
+    """True for what can be built again, which code cannot: types of errors, and functions."""
+    code = {type, Callable}
+    return hint is not None and not any(get_origin(part) in code for part in (hint, *get_args(hint)))
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -61,7 +61,7 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
 
     Raises ``InFlight`` when a worker has a step of it, else ``MigrationRefused`` that says why it cannot go.
     """
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using, savepoint=False):
         saga = sagas.lock(using, [saga_id]).get(saga_id)
         if saga is None or saga.status.is_terminal:
             return None

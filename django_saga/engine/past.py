@@ -10,7 +10,7 @@ from django_saga.core import machine
 from django_saga.core.events import Migrated
 from django_saga.core.state import SagaState
 from django_saga.engine import versions
-from django_saga.exceptions import InvalidInput, SagaNotFound
+from django_saga.exceptions import IllegalTransition, InvalidInput, SagaNotFound, UnknownSaga
 from django_saga.models import SagaEvent, SagaInstance
 from django_saga.store import history
 
@@ -45,4 +45,11 @@ def look(using: str, saga_id: UUID, at: datetime, *, tracebacks: bool = False) -
     moves = [fact for event in since if isinstance(fact := history.fact(event), Migrated)]
     definition = find(moves[0].from_version) if moves else versions.as_started(saga.definition)
     facts = [(history.fact(event), event.at) for event in until]
-    return Past(machine.fold(definition, facts, find), definition.version, until, since)
+    try:
+        state = machine.fold(definition, facts, find)
+    except (IllegalTransition, KeyError) as error:
+        raise UnknownSaga(
+            f"The history of saga {saga_id} does not fit what is known of {definition}, whose graph was "
+            f"replaced after the saga had ended ({error})."
+        ) from error
+    return Past(state, definition.version, until, since)

@@ -26,7 +26,7 @@ MIGRATED, IN_FLIGHT, REFUSED = "migrated", "in flight", "refused"
 
 
 @dataclass(slots=True)
-class Class:
+class Fate:
     """Sagas that fared alike: how many, and the ids of some."""
 
     outcome: str
@@ -39,18 +39,18 @@ class Class:
 class MigrationReport:
     """What became, or in a dry run would become, of the sagas.
 
-    The outcome of a class is migrated (its detail: the status, or how that changed), in flight (a worker has
+    The outcome of a fate is migrated (its detail: the status, or how that changed), in flight (a worker has
     a step of it; to be run again later) or refused (its detail: why).
     """
 
     route: str
     dry_run: bool
-    classes: dict[tuple[str, str], Class] = field(default_factory=dict)
+    fates: dict[tuple[str, str], Fate] = field(default_factory=dict)
 
     @property
     def looked_at(self) -> int:
         """How many sagas were looked at."""
-        return sum(each.number for each in self.classes.values())
+        return sum(fate.number for fate in self.fates.values())
 
     @property
     def left(self) -> int:
@@ -59,11 +59,11 @@ class MigrationReport:
 
     def count(self, outcome: str) -> int:
         """Give how many sagas have ``outcome``."""
-        return sum(each.number for each in self.classes.values() if each.outcome == outcome)
+        return sum(fate.number for fate in self.fates.values() if fate.outcome == outcome)
 
     def note(self, saga_id: UUID, outcome: str, detail: str) -> None:
         """Count one saga."""
-        found = self.classes.setdefault((outcome, detail), Class(outcome, detail))
+        found = self.fates.setdefault((outcome, detail), Fate(outcome, detail))
         found.number += 1
         if len(found.examples) < _EXAMPLES:
             found.examples.append(saga_id)

@@ -82,6 +82,7 @@ def test_what_this_code_and_a_worker_serve_is_fine(viewed, working):
     ]
 
 
+@pytest.mark.fault("F64")
 def test_a_saga_that_left_the_code_is_reported_with_the_way_out(working):
     a_saga("running", definition=a_definition("viewed", 7))
     a_saga("stuck", definition=a_definition("retired", 2))
@@ -103,6 +104,7 @@ def test_a_saga_that_left_the_code_is_reported_with_the_way_out(working):
     assert [v["code"] for v in found["in_flight"]] == ["missing", "missing"]
 
 
+@pytest.mark.fault("F64")
 def test_a_graph_that_changed_under_its_version_is_told_change_by_change(working):
     row = a_definition("viewed", 1, [("reserve", (), "release"), ("pack", ("reserve",), "unpack")])
     saga = a_saga("running", definition=row)

@@ -71,7 +71,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> list[str]:
     return asked
 
 
-def test_a_dry_run_tells_class_by_class_and_moves_nothing(parcel):
+def test_a_dry_run_tells_fate_by_fate_and_moves_nothing(parcel):
     code, said = migrated("--dry-run")
 
     assert (code, versions()) == (1, [1, 1, 1])
@@ -97,11 +97,11 @@ def test_json_has_all_of_it(parcel):
 
     found = json.loads(said)
     assert (code, found["looked_at"], found["migrated"], found["left"]) == (1, 3, 2, 1)
-    assert [(each["outcome"], each["number"]) for each in found["classes"]] == [
+    assert [(each["outcome"], each["number"]) for each in found["fates"]] == [
         ("migrated", 2),
         ("refused", 1),
     ]
-    assert found["classes"][1]["examples"] == [str(parcel[2].id)]
+    assert found["fates"][1]["examples"] == [str(parcel[2].id)]
 
 
 def test_with_nothing_left_the_exit_code_is_0(parcel):

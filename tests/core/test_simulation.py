@@ -190,6 +190,14 @@ def test_what_waits_behind_a_dead_compensation_is_blocked_as_the_policy_says(pol
     assert (plan.waves, plan.blocked, plan.status) == (waves, blocked, SagaStatus.STUCK)
 
 
+def test_a_step_that_the_present_version_does_not_have_stays():
+    state = played(define("x a<x b<a", bare="x"), did("x"), did("a"))
+
+    plan = simulation.undo_plan(define("a b<a"), state, EPOCH)
+
+    assert (plan.waves, plan.kept, plan.status) == ((("a",),), ("x",), SagaStatus.COMPENSATED)
+
+
 def test_a_saga_that_has_ended_has_no_plan():
     with pytest.raises(IllegalTransition, match="completed"):
         simulation.undo_plan(DIAMOND, played(DIAMOND, *map(did, "abcd")), EPOCH)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefi
 from django_saga.core.difference import changes
 from django_saga.core.retry import Retry
 from django_saga.core.states import CompensationPolicy, FailurePolicy
-from django_saga.core.stored import from_data, to_data
+from django_saga.core.stored import _is_kept, from_data, step_data, to_data
 from tests.core.machine_play import define, shapes
 
 RICH = SagaDefinition(
@@ -68,6 +69,17 @@ def test_types_of_errors_stay_behind():
     assert "step charge: retry retry_on default → builtins.OSError" in said(
         changed("charge", retry=Retry()), picky
     )
+
+
+def test_functions_stay_behind_and_are_told_by_name():
+    @dataclass(frozen=True)
+    class Conditional(StepDefinition):
+        when: Callable[[object], bool] | None = None
+
+    step = Conditional(name="a", when=callable, no_compensation=True)
+
+    assert step_data(step)["when"] == "builtins.callable"
+    assert not _is_kept(Callable[[object], bool] | None)
 
 
 def test_what_only_drawings_need_is_enough_for_the_graph():

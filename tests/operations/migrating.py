@@ -30,8 +30,8 @@ def migrate(**options: Any) -> Any:
     return operations.migrate_sagas("order", **{**given, **options})
 
 
-def classes(report: Any) -> list[tuple[str, str, int]]:
-    return sorted((each.outcome, each.detail, each.number) for each in report.classes.values())
+def fates(report: Any) -> list[tuple[str, str, int]]:
+    return sorted((fate.outcome, fate.detail, fate.number) for fate in report.fates.values())
 
 
 def rows(saga: Any) -> dict[str, tuple[str, int, str]]:

@@ -13,7 +13,7 @@ from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaOper
 from django_saga.observability import story
 from django_saga.store import clock, definitions
 from django_saga.testing import assert_saga_invariants
-from tests.operations.migrating import classes, everything, migrate, reserved, rows, work
+from tests.operations.migrating import everything, fates, migrate, reserved, rows, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_saga_goes_on_where_it_stood_under_the_new_names(old, new, ran):
     handle = reserved(old)
 
-    assert classes(migrate()) == [("migrated", "running", 1)]
+    assert fates(migrate()) == [("migrated", "running", 1)]
     assert rows(handle) == {"book": ("succeeded", 1, "default"), "check": ("scheduled", 0, "default")}
     work()
 
@@ -51,14 +51,14 @@ def test_a_step_that_was_tried_goes_on_with_its_attempts_in_the_queue_it_has_now
     troubles.clear()
     assert elsewhere.program.definition["ship"].queue == "parcels"
 
-    assert classes(migrate(mapping={})) == [
+    assert fates(migrate(mapping={})) == [
         ("refused", "step reserve has begun, and in v2 it waits for pay", 1)
     ]
-    assert classes(migrate(to_version=3)) == [
+    assert fates(migrate(to_version=3)) == [
         ("refused", "step reserve was tried: as book it would go on with another idempotency key", 1)
     ]
     define(4, "reserve", "check", "ship", bare="check")
-    assert classes(migrate(to_version=4, mapping={})) == [("migrated", "running", 1)]
+    assert fates(migrate(to_version=4, mapping={})) == [("migrated", "running", 1)]
     work(minutes=2)
 
     assert ran == ["v1 reserve 1", "v4 reserve 2", "v4 check 1", "v4 ship 1"]
@@ -69,7 +69,7 @@ def test_names_may_change_places_on_rows_that_may_not_have_the_same_one(old, def
     define(2, "ship", "reserve")
     handle = reserved(old)
 
-    assert classes(migrate(mapping={"reserve": "ship", "ship": "reserve"})) == [("migrated", "running", 1)]
+    assert fates(migrate(mapping={"reserve": "ship", "ship": "reserve"})) == [("migrated", "running", 1)]
     assert (
         rows(handle) == {"ship": ("succeeded", 1, "parcels"), "reserve": ("scheduled", 0, "default")} or True
     )
@@ -92,10 +92,26 @@ def test_a_saga_that_has_done_all_that_is_left_is_completed_and_that_is_announce
     finally:
         signals.saga_finished.disconnect(hear)
 
-    assert classes(report) == [("migrated", "running → completed", 1)]
+    assert fates(report) == [("migrated", "running → completed", 1)]
     assert heard == [(handle.id, "completed")]
     assert handle.result(1) == {"by": "v1 reserve"}
     assert rows(handle) == {"reserve": ("succeeded", 1, "default")}
+
+
+@pytest.mark.parametrize("end", ["done", "undone"])
+def test_a_removed_step_with_nothing_to_undo_stays_on_its_row(define, ran, troubles, end):
+    saga = define(1, "reserve", "ship", bare="reserve")
+    define(2, "check", "ship")
+    handle = reserved(saga)
+
+    assert fates(migrate(mapping={})) == [("migrated", "running", 1)]
+    if end == "undone":
+        troubles["ship"] = PermanentFailure("no parcels today")
+    work()
+
+    assert ran[:3] == ["v1 reserve 1", "v2 check 1", "v2 ship 1"]
+    assert handle.status == ("completed" if end == "done" else "compensated")
+    assert rows(handle)["reserve"] == ("succeeded", 1, "default")
 
 
 def test_a_stuck_saga_is_undone_by_the_compensation_of_the_new_version(old, define, ran, troubles):
@@ -106,7 +122,7 @@ def test_a_stuck_saga_is_undone_by_the_compensation_of_the_new_version(old, defi
     define(2, "reserve", "ship")
     troubles.clear()
 
-    assert classes(migrate(mapping={})) == [("migrated", "stuck", 1)]
+    assert fates(migrate(mapping={})) == [("migrated", "stuck", 1)]
     assert SagaInstance.objects.get(pk=handle.id).finished_at == finished_at
     operations.retry_compensation(handle.id, "reserve", by="ada")
     work()
@@ -118,7 +134,7 @@ def test_a_version_whose_class_is_gone_is_moved_by_what_the_database_kept_of_it(
     handle = reserved(old)
 
     with registry.isolated(new.program):
-        assert classes(migrate()) == [("migrated", "running", 1)]
+        assert fates(migrate()) == [("migrated", "running", 1)]
         assert_saga_invariants()
         work()
 
@@ -132,7 +148,7 @@ def test_a_saga_may_go_back_to_the_version_it_came_from(old, new):
     report = migrate(from_version=2, to_version=1, mapping={"book": "reserve"})
     work()
 
-    assert classes(report) == [("migrated", "running", 1)]
+    assert fates(report) == [("migrated", "running", 1)]
     assert handle.status == "completed"
     assert SagaEvent.objects.filter(saga_id=handle.id, kind="migrated").count() == 2
 
@@ -182,13 +198,13 @@ def test_a_dry_run_tells_what_would_become_of_them_and_changes_nothing(old, new,
     report = migrate(dry_run=True)
 
     assert everything() == before
-    assert classes(report) == [
+    assert fates(report) == [
         ("migrated", "running", 5),
         ("refused", "step reserve was tried: as book it would go on with another idempotency key", 1),
     ]
 
 
-def test_a_report_counts_classes_and_gives_examples(old, new):
+def test_a_report_counts_fates_and_gives_examples(old, new):
     handles = [old.start({}) for _ in range(5)]
     flying = old.start({})
     now = clock.now("default")
@@ -199,7 +215,7 @@ def test_a_report_counts_classes_and_gives_examples(old, new):
 
     report = migrate(dry_run=True, progress=lambda report: told.append(report.looked_at))
 
-    assert classes(report) == [("in flight", "step reserve is running", 1), ("migrated", "running", 5)]
-    examples = {each.outcome: each.examples for each in report.classes.values()}
+    assert fates(report) == [("in flight", "step reserve is running", 1), ("migrated", "running", 5)]
+    examples = {each.outcome: each.examples for each in report.fates.values()}
     assert examples == {"migrated": [handle.id for handle in handles[:3]], "in flight": [flying.id]}
     assert (report.left, told) == (1, [6])

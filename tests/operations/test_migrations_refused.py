@@ -21,7 +21,7 @@ from django_saga.exceptions import (
 )
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaOperation, SagaStep
 from django_saga.store import clock, definitions
-from tests.operations.migrating import classes, everything, migrate, reserved, rows, work
+from tests.operations.migrating import everything, fates, migrate, reserved, rows, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +41,7 @@ def test_a_saga_with_a_step_in_flight_is_left_to_its_worker(old, new):
     SagaStep.objects.update(status="running", attempt=1, token=1, **flying)
     before = everything(SagaInstance, SagaStep, SagaEvent)
 
-    assert classes(migrate()) == [("in flight", "step reserve is running", 1)]
+    assert fates(migrate()) == [("in flight", "step reserve is running", 1)]
 
     assert everything(SagaInstance, SagaStep, SagaEvent) == before
     assert handle.status == "running"
@@ -75,7 +75,7 @@ def test_stored_values_that_do_not_fit_the_new_types_are_refused(old, define, wh
     reserved(old)
     before = everything(SagaInstance, SagaStep, SagaEvent)
 
-    [(outcome, why, _)] = classes(migrate(mapping={}))
+    [(outcome, why, _)] = fates(migrate(mapping={}))
 
     subject = "its input does" if what == "input" else "the result of step reserve does"
     assert outcome == "refused"

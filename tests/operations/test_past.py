@@ -12,8 +12,8 @@ from django_saga import PermanentFailure, SagaNotFound, SagaStatus, operations
 from django_saga.core.state import SagaState
 from django_saga.dsl.registry import registry
 from django_saga.engine import attempt
-from django_saga.exceptions import InvalidInput
-from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.exceptions import InvalidInput, UnknownSaga
+from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaStep
 from django_saga.observability import past
 from django_saga.store import clock
 from tests.interleaving.moves import claim, record
@@ -129,3 +129,14 @@ def test_a_saga_that_is_not_there_has_no_past():
 
     with pytest.raises(SagaNotFound, match=f"There is no saga {saga.id}"):
         saga.state_at(datetime(2030, 1, 1, tzinfo=UTC))
+
+
+def test_a_history_of_a_graph_that_was_replaced_is_said_to_be_one():
+    saga = RaceForkSaga.run()
+    row = SagaDefinition.objects.get(name="race_fork", version=1)
+    SagaDefinition.objects.filter(pk=row.pk).update(
+        fingerprint="0" * 64, graph={"steps": [{"name": "other"}]}
+    )
+
+    with pytest.raises(UnknownSaga, match="does not fit what is known of race_fork v1"):
+        saga.state_at(clock.now("default"))

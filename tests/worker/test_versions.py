@@ -58,6 +58,7 @@ def test_a_worker_leaves_alone_sagas_and_versions_that_it_does_not_know(worker, 
     assert ledger.steps() == ["call:do"]
 
 
+@pytest.mark.fault("F64")
 def test_each_saga_is_carried_by_the_version_that_it_was_started_with(worker, ledger):
     first, second = RaceForkSaga.start(), RaceForkNextSaga.start()
 
@@ -105,7 +106,7 @@ def test_a_worker_does_not_rescue_what_it_does_not_know(worker, strangers, relie
     assert next_call.result() == "version 2"
 
 
-@pytest.mark.fault("F64b")
+@pytest.mark.fault("F64")
 @pytest.mark.parametrize("mode", [[], ["--processes", "2"], ["--once"]], ids=["one", "two", "once"])
 def test_a_graph_that_changed_under_sagas_in_flight_keeps_the_worker_from_starting(worker, ledger, mode):
     saga = WorkerCall.start({})

@@ -131,15 +131,15 @@ def _lines(report: MigrationReport, terminal: Terminal) -> Iterator[str]:
     yield terminal.strong(
         f"{plain(report.route)}{': a dry run, nothing was changed' if report.dry_run else ''}"
     )
-    for each in sorted(
-        report.classes.values(), key=lambda each: (list(_SHAPES).index(each.outcome), -each.number)
+    for fate in sorted(
+        report.fates.values(), key=lambda fate: (list(_SHAPES).index(fate.outcome), -fate.number)
     ):
-        shape = _SHAPES[each.outcome]
-        word = _moved(report) if each.outcome == MIGRATED else each.outcome
-        said = f"{terminal.bare_sign(shape)} {each.number:,} {word}: {one_line(each.detail, 2_000)}"
+        shape = _SHAPES[fate.outcome]
+        word = _moved(report) if fate.outcome == MIGRATED else fate.outcome
+        said = f"{terminal.bare_sign(shape)} {fate.number:,} {word}: {one_line(fate.detail, 2_000)}"
         yield terminal.paint(shape, said)
-        more = ", …" if each.number > len(each.examples) else ""
-        yield f"    {', '.join(map(str, each.examples))}{more}"
+        more = ", …" if fate.number > len(fate.examples) else ""
+        yield f"    {', '.join(map(str, fate.examples))}{more}"
     if report.count(IN_FLIGHT):
         yield "Workers have steps of those in flight: run it again in a while."
 
@@ -154,14 +154,14 @@ def _as_json(report: MigrationReport) -> dict[str, Any]:
         "looked_at": report.looked_at,
         "migrated": report.count(MIGRATED),
         "left": report.left,
-        "classes": [
+        "fates": [
             {
-                "outcome": each.outcome,
-                "detail": each.detail,
-                "number": each.number,
-                "examples": [str(example) for example in each.examples],
+                "outcome": fate.outcome,
+                "detail": fate.detail,
+                "number": fate.number,
+                "examples": [str(example) for example in fate.examples],
             }
-            for each in report.classes.values()
+            for fate in report.fates.values()
         ],
     }
 
