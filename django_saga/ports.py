@@ -76,6 +76,8 @@ def engine() -> Engine:
 
 
 def provide_engine(factory: Callable[[], Engine]) -> None:
-    """Say where the engine comes from; called once by ``runtime``."""
+    """Say where the engine comes from: ``runtime``, and while it is open the lab of a test, which stands
+    before it.
+    """
     global _engine
     _engine = factory

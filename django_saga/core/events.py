@@ -131,6 +131,10 @@ EVENTS: dict[str, type[Event]] = {
     )
 }
 COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data
+_FACTS = {
+    cls: tuple((spec.name, spec.default) for spec in fields(cls) if spec.name not in COLUMNS)
+    for cls in EVENTS.values()
+}
 
 
 def to_data(event: Event) -> dict[str, Any]:
@@ -143,9 +147,9 @@ def to_data(event: Event) -> dict[str, Any]:
         if event.in_flight:
             data["in_flight"] = list(event.in_flight)
         return data
-    for spec in fields(event):
-        value = getattr(event, spec.name)
-        if spec.name in COLUMNS or value == spec.default:
+    for name, default in _FACTS[type(event)]:
+        value = getattr(event, name)
+        if value == default:
             continue
         if isinstance(value, timedelta):
             value = value.total_seconds()
@@ -153,7 +157,7 @@ def to_data(event: Event) -> dict[str, Any]:
             value = value.isoformat()
         elif isinstance(value, tuple):
             value = list(value)
-        data[spec.name] = value
+        data[name] = value
     return data
 
 

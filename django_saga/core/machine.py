@@ -78,12 +78,12 @@ def decide(definition: SagaDefinition, state: SagaState, event: Event, *, now: d
 
 def apply(state: SagaState, decision: Decision) -> SagaState:
     """Give the state after ``decision``."""
-    return state._replace(
-        status=decision.status,
-        steps={**state.steps, **decision.steps},
-        reason=decision.reason or state.reason,
-        culprit=decision.culprit or state.culprit,
-        deadline_at=decision.deadline_at or state.deadline_at,
+    return SagaState(
+        decision.status,
+        {**state.steps, **decision.steps},
+        decision.reason or state.reason,
+        decision.culprit or state.culprit,
+        decision.deadline_at or state.deadline_at,
     )
 
 

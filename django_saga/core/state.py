@@ -42,14 +42,8 @@ class StepState(NamedTuple):
 
     def begin_undo(self, now: datetime) -> StepState:
         """Open the compensation."""
-        return self._replace(
-            status=StepStatus.UNDO_SCHEDULED,
-            attempt=0,
-            crashes=0,
-            due_at=now,
-            deadline_at=None,
-            reason="",
-        )
+        status = StepStatus.UNDO_SCHEDULED
+        return StepState(self.name, status, outcome=self.outcome, partial=self.partial, due_at=now)
 
 
 class SagaState(NamedTuple):

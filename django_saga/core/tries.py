@@ -25,14 +25,8 @@ def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
 def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
     """Close a step, or its compensation, that succeeded."""
     outcome = step.outcome if event.undo else Outcome.SUCCEEDED
-    return step._replace(
-        status=status,
-        attempt=event.attempt,
-        outcome=outcome,
-        due_at=None,
-        deadline_at=None,
-        reason="",
-    )
+    # Made anew where it happens thousands of times a second: ``_replace`` takes several times as long.
+    return StepState(step.name, status, event.attempt, step.crashes, outcome, step.partial)
 
 
 def doubted(step: StepState, event: events.StepUnknown, *, atomic: bool) -> StepState:
@@ -77,15 +71,9 @@ def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why
     """Close a forward step that will not be tried again: one that was ever in doubt stays in doubt."""
     partial = isinstance(event, events.StepFailed) and event.partial
     doubtful = step.outcome is Outcome.UNKNOWN
-    return step._replace(
-        status=StepStatus.UNKNOWN if doubtful else StepStatus.FAILED,
-        outcome=Outcome.UNKNOWN if doubtful else Outcome.FAILED,
-        attempt=event.attempt,
-        partial=partial,
-        due_at=None,
-        deadline_at=None,
-        reason=why,
-    )
+    status = StepStatus.UNKNOWN if doubtful else StepStatus.FAILED
+    outcome = Outcome.UNKNOWN if doubtful else Outcome.FAILED
+    return StepState(step.name, status, event.attempt, step.crashes, outcome, partial, reason=why)
 
 
 def abandoned(step: StepState) -> StepState:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import os
 import random
 import time
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
-from traceback import TracebackException
+from types import TracebackType
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -26,6 +29,8 @@ from django_saga.exceptions import (
 from django_saga.faults import fault_point
 
 _HERE = os.path.dirname(__file__)
+# What jitter is drawn from; a test puts something certain in its place.
+chance: Callable[[], float] = random.random
 
 
 def run(task: Task) -> Outcome:
@@ -136,7 +141,7 @@ def failed(task: Task, error: BaseException) -> Outcome:
         permanent=permanent,
         partial=data is not None,
         retry_after=error.delay if isinstance(error, RetryLater) else None,
-        chance=random.random(),  # noqa: S311
+        chance=chance(),
     )
     return _outcome(task, event, error=error, compensation_data=data)
 
@@ -152,7 +157,7 @@ def unknown(
         cause=cause,
         permanent=permanent,
         crash_limit=get_settings().max_crashes,
-        chance=random.random(),  # noqa: S311
+        chance=chance(),
     )
     outcome = _outcome(task, event, error=error)
     outcome.error = clean(f"{cause}: {said}" if said else cause)
@@ -199,22 +204,38 @@ def _outcome(
     if error is not None:
         outcome.error_class = _class_name(error)
         outcome.error = clean(str(error) or type(error).__name__)
-        outcome.traceback = clean("".join(_traceback(error).format()))
+        outcome.traceback = clean(_traceback(error))
     return outcome
 
 
-def _traceback(error: BaseException) -> TracebackException:
-    """Take the traceback without the marks below each line: finding their places costs more than the rest."""
+def _traceback(error: BaseException) -> str:
+    """Write down the traceback as Python prints it, without the marks below each line: finding their places
+    costs more than all the rest.
+    """
     within = error.__traceback__
     while within is not None and within.tb_frame.f_code.co_filename.startswith(_HERE):
         within = within.tb_next  # the way from the engine to user code says nothing
-    taken = TracebackException(type(error), error, within or error.__traceback__, compact=True)
-    part: TracebackException | None = taken
+    within = within or error.__traceback__
+    if isinstance(error, BaseExceptionGroup) or error.__cause__ or error.__context__:
+        return _long_traceback(error, within)
+    lines = ["Traceback (most recent call last):\n"]
+    for frame, number in traceback.walk_tb(within):
+        code = frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {number}, in {code.co_name}\n')
+        if source := linecache.getline(code.co_filename, number, frame.f_globals).strip():
+            lines.append(f"    {source}\n")
+    return "".join([*lines, *traceback.format_exception_only(error)])
+
+
+def _long_traceback(error: BaseException, within: TracebackType | None) -> str:
+    """Write down the traceback of an error that came of others."""
+    taken = traceback.TracebackException(type(error), error, within, compact=True)
+    part: traceback.TracebackException | None = taken
     while part is not None:
         for frame in part.stack:
             frame.colno = frame.end_colno = None
         part = part.__cause__ or part.__context__
-    return taken
+    return "".join(taken.format())
 
 
 def _class_name(error: BaseException) -> str:

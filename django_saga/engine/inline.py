@@ -38,7 +38,7 @@ def run(
     are waited for.
     """
     using = using or get_settings().database
-    _require_no_transaction(using)
+    require_no_transaction(using)
     owner, lease = uuid4(), get_settings().lease
     saga_id, new = starter.start_owned(
         program, text, idempotency_key=idempotency_key, using=using, owner=owner, lease=lease
@@ -51,13 +51,15 @@ def run(
     return handle
 
 
-def _require_no_transaction(using: str) -> None:
-    """A test case's own transaction is no obstacle, as for Django's durable blocks."""
+def require_no_transaction(using: str) -> None:
+    """Refuse to carry sagas where nothing can be committed. A test case's own transaction is no obstacle, as
+    for Django's durable blocks. Raises ``SagaError``.
+    """
     blocks = django_connections[using].atomic_blocks
     if blocks and not blocks[-1]._from_testcase:  # type: ignore[attr-defined]
         raise SagaError(
-            "run() commits after every step, so it cannot be called inside transaction.atomic(). "
-            "Call it after the block, or start() inside: a worker carries the saga on once the block commits."
+            "A saga commits after every step, so none can be carried inside transaction.atomic(). Do it "
+            "after the block, or start() inside: the saga is carried on once the block commits."
         )
 
 

@@ -13,7 +13,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -21,15 +21,15 @@ from uuid import UUID
 from django.db import transaction
 
 from django_saga.conf import get_settings
-from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepEvent, StepSucceeded
-from django_saga.core.state import SagaState, StepState
+from django_saga.core.events import Event, StepEvent
+from django_saga.core.state import StepState
 from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.engine import versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.tasks import Finished, Recorded, Task
 from django_saga.engine.tasks import Outcome as Ended
+from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
@@ -64,10 +64,10 @@ def record(
     """
     with transaction.atomic(using=using):
         locked = sagas.lock(using, {o.task.row.saga_id for o in outcomes}, skip_locked=skip_locked)
-        held, now = sagas.fences(using, [o.task.row.id for o in outcomes], skip_locked=skip_locked)
+        held, now = sagas.fences(using, fenced(outcomes, locked), skip_locked=skip_locked)
         recorded = Recorded(now=now, places=holder.room if holder else None)
-        works: dict[UUID, _Work] = {}
-        live: list[tuple[Ended, _Work]] = []
+        works: dict[UUID, Work] = {}
+        live: list[tuple[Ended, Work]] = []
         for outcome in outcomes:
             row = outcome.task.row
             found, saga = held.get(row.id), locked.get(row.saga_id)
@@ -76,12 +76,14 @@ def record(
                 continue
             work = works.get(row.saga_id)
             if work is None:
-                work = works[row.saga_id] = _Work(saga, outcome.task)
+                work = works[row.saga_id] = Work(saga, outcome.task)
             work.needs(outcome.event)
+            if looks_back(outcome, saga):
+                work.check(held)
             # A copy: should the transaction have to be run again, it begins from the row as it was claimed.
             work.rows[row.name] = row.copy()
             live.append((outcome, work))
-        _load(using, list(works.values()))
+        load(using, list(works.values()))
         entries: list[history.Entry] = []
         for outcome, work in live:
             _feed(work, outcome, now, entries, recorded)
@@ -102,8 +104,8 @@ def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *,
             raise SagaNotFound(f"There is no saga {saga_id}.")
         now = clock.now(using)
         fault_point("operator.after_lock")
-        work = _Work(found[saga_id], None, definition)
-        _load(using, [work])
+        work = Work(found[saga_id], None, definition)
+        load(using, [work])
         work.definition = versions.current(using, _definition_id(work), definition)
         recorded = Recorded(now=now)
         event = work.observed(event)
@@ -113,81 +115,8 @@ def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *,
     return recorded
 
 
-class _Work:
-    """One saga of a batch: what was read of it, and what changes."""
-
-    __slots__ = ("changed", "definition", "flying", "names", "rows", "saga", "state", "task")
-
-    def __init__(
-        self, saga: sagas.SagaRow, task: Task | None, definition: SagaDefinition | None = None
-    ) -> None:
-        self.saga = saga
-        self.task = task  # any task of the saga: its input and results serve its successors
-        self.definition = definition or task.program.definition  # type: ignore[union-attr]
-        self.names: frozenset[str] | None = frozenset() if task else None
-        self.rows: dict[str, StepRow] = {}
-        self.flying: set[str] = set()
-        self.changed: dict[str, None] = {}
-        self.state: SagaState
-
-    def needs(self, event: Event) -> None:
-        """Note which steps beside those of the batch the machine will ask for; None stands for all."""
-        if self.names is not None:
-            failing = self.saga.status is SagaStatus.RUNNING and bool(self.saga.reason)
-            more = machine.reads(self.definition, self.saga.status, event, failing=failing)
-            self.names = None if more is None else self.names | more
-
-    @property
-    def lacks(self) -> bool:
-        """True when steps beside those of the batch have to be read."""
-        if self.names is None:
-            return False
-        return self.saga.status is SagaStatus.COMPENSATING or not self.names <= self.rows.keys()
-
-    def loaded(self, rows: Sequence[StepRow], flying: set[UUID]) -> None:
-        for row in rows:
-            self.rows.setdefault(row.name, row)  # the batch's own rows are as current, and are the tasks'
-            if row.id in flying:
-                self.flying.add(row.name)
-
-    def ready(self) -> None:
-        steps = {name: row.state() for name, row in self.rows.items()}
-        saga = self.saga
-        self.state = SagaState(saga.status, steps, saga.reason, saga.culprit, saga.deadline_at)
-
-    def observed(self, event: Event) -> Event:
-        """Tell the machine which steps are in flight, unless the event is one that cannot turn the saga."""
-        self.flying.discard(getattr(event, "step", ""))
-        if not self.flying or (type(event) is StepSucceeded and self.state.status is SagaStatus.RUNNING):
-            return event
-        return replace(event, in_flight=tuple(sorted(self.flying)))
-
-    def decide(self, event: Event, now: datetime) -> None:
-        decision = machine.decide(self.definition, self.state, event, now=now)
-        self.state = machine.apply(self.state, decision)
-        self.changed.update(dict.fromkeys(decision.steps))
-
-
-def _load(using: str, works: Sequence[_Work]) -> None:
-    whole = [work for work in works if work.names is None]
-    some = [work for work in works if work.lacks]
-    if whole:
-        # The one open step of a chain is its owner's; a word from outside may meet the claim of a step.
-        guard = any(work.task is None or not work.definition.is_chain for work in whole)
-        steps, flying = sagas.all_steps(using, [work.saga.id for work in whole], guard=guard)
-        for work in whole:
-            work.loaded(steps[work.saga.id], flying)
-    if some:
-        names = frozenset().union(*(work.names or () for work in some))
-        steps = sagas.steps_named(using, [work.saga.id for work in some], names)
-        for work in some:
-            work.loaded(steps[work.saga.id], set())
-    for work in works:
-        work.ready()
-
-
 def _feed(
-    work: _Work,
+    work: Work,
     outcome: Ended,
     now: datetime,
     entries: list[history.Entry],
@@ -226,7 +155,7 @@ def _feed(
 
 def _write(
     using: str,
-    works: dict[UUID, _Work],
+    works: dict[UUID, Work],
     entries: list[history.Entry],
     recorded: Recorded,
     holder: Holder | None,
@@ -236,7 +165,7 @@ def _write(
 ) -> None:
     statuses: dict[UUID, tuple[SagaStatus, str, str]] = {}
     rows: list[StepRow] = []
-    handed: list[tuple[_Work, StepRow]] = []
+    handed: list[tuple[Work, StepRow]] = []
     for work in works.values():
         for name in work.changed:
             row = _row(work, work.state.steps[name], now)
@@ -266,9 +195,11 @@ def _write(
     recorded.tasks = _tasks(using, handed)
 
 
-def _row(work: _Work, state: StepState, now: datetime) -> StepRow:
+def _row(work: Work, state: StepState, now: datetime) -> StepRow:
     """Give the row of ``state``, made new if the step was opened just now."""
     row = work.rows.get(state.name)
+    if row is None and work.known and state.name in work.known:
+        row = work.rows[state.name] = work.known[state.name].copy()
     if row is None:
         row = new_row(work.saga.id, _definition_id(work), work.definition, state, now)
         work.rows[state.name] = row
@@ -282,7 +213,7 @@ def _row(work: _Work, state: StepState, now: datetime) -> StepRow:
     return row
 
 
-def _definition_id(work: _Work) -> int:
+def _definition_id(work: Work) -> int:
     return next(iter(work.rows.values())).definition_id
 
 
@@ -313,9 +244,9 @@ def new_row(
     )
 
 
-def _tasks(using: str, handed: Sequence[tuple[_Work, StepRow]]) -> list[Task]:
+def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:
     """Make tasks of the steps handed on, with the payloads they may ask for; what is at hand is not read."""
-    ready: list[tuple[_Work, StepRow, dict[str, tuple[str | None, str | None]]]] = []
+    ready: list[tuple[Work, StepRow, dict[str, tuple[str | None, str | None]]]] = []
     wanting = set()
     for work, row in handed:
         assert work.task is not None
@@ -331,13 +262,27 @@ def _tasks(using: str, handed: Sequence[tuple[_Work, StepRow]]) -> list[Task]:
     for work, row, payloads in ready:
         assert work.task is not None
         task = Task(row, work.task.program, work.task.input, stored.get(work.saga.id, payloads))
+        task.known = _known(work, row)
         if row.undo:
             task.background = _background(work)
         tasks.append(task)
     return tasks
 
 
-def _wanted(work: _Work, row: StepRow) -> frozenset[str]:
+def _known(work: Work, row: StepRow) -> dict[str, StepRow] | None:
+    """Give the rows that the end of the step may ask for, as they are now."""
+    if work.known is None or not work.definition.is_chain:
+        return None
+    before = work.definition.ancestors[row.name]
+    seen = {**work.known, **work.rows}
+    return {
+        name: other
+        for name, other in seen.items()
+        if name in before or (name != row.name and other.status == StepStatus.UNDO_FAILED)
+    }
+
+
+def _wanted(work: Work, row: StepRow) -> frozenset[str]:
     """Name the steps whose payloads the step may ask for: those it waited for; to undo, all that have any."""
     if not row.undo:
         return work.definition.ancestors[row.name]
@@ -345,7 +290,7 @@ def _wanted(work: _Work, row: StepRow) -> frozenset[str]:
     return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
 
 
-def _background(work: _Work) -> str:
+def _background(work: Work) -> str:
     """Say why the saga turned back."""
     if work.task is not None and work.task.undo:
         return work.task.background

@@ -33,6 +33,8 @@ class Task:
     clock, and ``lease`` for how long.
     ``lost``: the lease is gone, nothing can be recorded any more. ``abandoned``: it outlived its timeout
     and was fenced.
+    ``known``: in a saga whose steps never run side by side, the rows of its other steps as this process left
+    them; None where it did not see them all. Whoever uses them checks them against the fence.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
     """
@@ -42,6 +44,7 @@ class Task:
     input: str
     payloads: Payloads = field(default_factory=dict)
     background: str = ""
+    known: Mapping[str, StepRow] | None = None
     undo: bool = False
     atomic: bool = False
     is_async: bool = False
@@ -63,6 +66,8 @@ class Task:
         assert part is not None
         self.atomic = part.atomic
         self.is_async = part.is_async
+        if not (self.undo or self.step.after) and self.program.definition.is_chain:
+            self.known = {}
 
     @property
     def lapsed(self) -> bool:

@@ -17,6 +17,8 @@ logger = logging.getLogger("django_saga.worker")
 # An outage says the same many times a second: once is told, then again after this long, in seconds.
 _QUIET = 30.0
 _told: dict[tuple[Any, str], float] = {}
+# While more sagas a second than this end undone, they are counted instead: nobody could read so many lines.
+_MOST_LINES = 20
 
 
 def attach(stdout: Any, stderr: Any, *, verbosity: int) -> None:
@@ -57,6 +59,7 @@ def _worker_event(*, worker: Any, event: str, **facts: Any) -> None:
         count = len(worker.in_flight)
         logger.info("worker %s drains: %d step%s in flight", worker.id, count, "" if count == 1 else "s")
     elif event == "stopped":
+        _undone.tell_rest()
         logger.info("worker %s stopped", worker.id)
     elif event == "retired":
         logger.error("worker %s leaves: steps hang past their timeout; its process is replaced", worker.id)
@@ -97,6 +100,33 @@ def _trouble(worker: Any, error: BaseException) -> None:
     logger.log(level, "worker %s: %s", worker.id, text)
 
 
+class Undone:
+    """Sagas that ended undone: how many lines were written of them this second, and how many were not."""
+
+    def __init__(self) -> None:
+        self._since = -1.0
+        self._lines = self._untold = 0
+
+    def may_be_told(self, now: float) -> bool:
+        """True unless the second of ``now`` (monotonic) has its lines already."""
+        if now - self._since >= 1:
+            self.tell_rest()
+            self._since, self._lines = now, 0
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            self._untold += 1
+        return self._lines <= _MOST_LINES
+
+    def tell_rest(self) -> None:
+        """Say how many had no line of their own."""
+        if self._untold:
+            logger.info("%d more sagas were undone within a second; saga_list shows them", self._untold)
+        self._untold = 0
+
+
+_undone = Undone()
+
+
 def _saga_finished(*, saga_id: Any, name: str, status: str, reason: str, culprit: str, **_: Any) -> None:
     at = f" at {culprit}" if culprit else ""
     if status == "stuck":
@@ -109,7 +139,8 @@ def _saga_finished(*, saga_id: Any, name: str, status: str, reason: str, culprit
             saga_id,
         )
     elif status != "completed":
-        logger.info("saga %s %s %s: %s%s", name, saga_id, status, reason, at)
+        if _undone.may_be_told(time.monotonic()):
+            logger.info("saga %s %s %s: %s%s", name, saga_id, status, reason, at)
     else:
         logger.debug("saga %s %s completed", name, saga_id)
 

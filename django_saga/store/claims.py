@@ -34,8 +34,10 @@ def claim(
     limit: int,
     lease: timedelta,
     saga_id: UUID | None = None,
+    step_id: UUID | None = None,
 ) -> list[StepRow]:
-    """Lease up to ``limit`` due steps of ``queue`` to ``owner``, oldest first.
+    """Lease up to ``limit`` due steps of ``queue`` to ``owner``, oldest first; of one saga, or one step, if
+    asked.
 
     Only steps of ``definitions`` (ids) are taken: a worker leaves alone what its code does not know.
     """
@@ -43,7 +45,8 @@ def claim(
     step = sql.table(SagaStep)
     known, params = sql.is_in(connection, "definition_id", definitions)
     with transaction.atomic(using=using):
-        only = " AND saga_id = %s" if saga_id else ""
+        chosen = {column: key for column, key in (("saga_id", saga_id), ("id", step_id)) if key}
+        only = "".join(f" AND {column} = %s" for column in chosen)
         rows = sql.read(
             using,
             SagaStep,
@@ -55,7 +58,7 @@ def claim(
                 queue,
                 executor,
                 *params,
-                *([sql.to_db(connection, saga_id)] if saga_id else []),
+                *(sql.to_db(connection, key) for key in chosen.values()),
                 limit,
             ],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -12,10 +12,14 @@ from django_saga.store import sql
 
 # What tests add to the database's time. One number for the process: a test's clock moves for all its threads.
 _ahead = timedelta(0)
+# Where tests hold the time; None: it passes.
+_held: datetime | None = None
 
 
 def now(using: str) -> datetime:
     """Ask the database for the time: workers' own clocks differ, and leases are compared between workers."""
+    if _held is not None:
+        return _held + _ahead
     connection = connections[using]
     with connection.cursor() as cursor:
         # Through the same text as everywhere, so that "%%" means one percent sign for every driver.
@@ -25,6 +29,8 @@ def now(using: str) -> datetime:
 
 def moment(using: str) -> str:
     """Give the SQL for the time of the statement, to compare alarms with."""
+    if _held is not None:
+        return sql.literal(connections[using], _held + _ahead)
     return sql.now(connections[using], _ahead.total_seconds())
 
 
@@ -37,6 +43,8 @@ def told(value: object) -> datetime:
 
 def at(epoch: float) -> datetime:
     """Give the time of ``sql.epoch``, moved by what a test asked for."""
+    if _held is not None:
+        return _held + _ahead
     return datetime.fromtimestamp(epoch, UTC) + _ahead
 
 
@@ -50,3 +58,21 @@ def shifted(by: timedelta) -> Iterator[None]:
         yield
     finally:
         _ahead = before
+
+
+@contextmanager
+def held(using: str) -> Iterator[Callable[[timedelta], None]]:
+    """Hold this process' time where it is, and give the function that moves it on."""
+    global _held
+    before = _held
+
+    def move(by: timedelta) -> None:
+        global _held
+        assert _held is not None
+        _held += by
+
+    _held = now(using) - _ahead
+    try:
+        yield move
+    finally:
+        _held = before

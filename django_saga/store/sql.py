@@ -60,6 +60,13 @@ def now(connection: BaseDatabaseWrapper, ahead: float = 0.0) -> str:
     return f"(utc_timestamp(6) + INTERVAL {later} SECOND)"
 
 
+def literal(connection: BaseDatabaseWrapper, at: datetime) -> str:
+    """Give the SQL for the time ``at``, where ``now`` could stand."""
+    if connection.vendor == "postgresql":
+        return f"timestamptz '{at.isoformat()}'"
+    return f"'{connection.ops.adapt_datetimefield_value(at)}'"
+
+
 def epoch(connection: BaseDatabaseWrapper) -> str:
     """Give the SQL for the time right now in seconds since 1970, as a float: cheap to read for many rows."""
     return {
@@ -83,6 +90,9 @@ def as_array(values: Sequence[Any]) -> str:
 
     psycopg would take the list, and spend several times as long on it as the server does on the rows.
     """
+    if values and type(values[0]) is UUID:
+        # Mostly each another: looking them up takes as long as writing them.
+        return f"{{{','.join(['NULL' if value is None else value.hex for value in values])}}}"
     # Columns repeat themselves (names, states, the one time of a batch): each value is written once.
     written: dict[Any, str] = {None: "NULL"}
     elements = []

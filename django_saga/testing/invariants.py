@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from django_saga.conf import get_settings
 from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
@@ -44,15 +46,21 @@ def assert_saga_invariants(using: str | None = None) -> int:
     while workers run, if it is called inside a transaction that sees one snapshot; tests call it when all
     is quiet.
     """
-    using = using or get_settings().database
+    return check(SagaInstance.objects.using(using or get_settings().database))
+
+
+def check(sagas: QuerySet[SagaInstance]) -> int:
+    """Check ``sagas``, as ``assert_saga_invariants`` does all of them."""
+    using = sagas.db
     wrong: list[str] = []
     checked = 0
-    rows = SagaInstance.objects.using(using).select_related("definition").order_by("id").iterator()
+    rows = sagas.select_related("definition").order_by("id").iterator()
     while some := list(islice(rows, _AT_ONCE)):
         for saga in _read(using, some):
             checked += 1
-            for check in CHECKS:
-                wrong += [f"{saga.row.name} {saga.row.pk} ({saga.status}): {what}" for what in check(saga)]
+            for invariant in CHECKS:
+                found = invariant(saga)
+                wrong += [f"{saga.row.name} {saga.row.pk} ({saga.status}): {what}" for what in found]
     if wrong:
         raise AssertionError(f"{len(wrong)} violations of saga invariants:\n" + "\n".join(wrong))
     return checked

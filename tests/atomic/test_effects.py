@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_saga import SagaStatus, runtime
 from django_saga.models import SagaEvent, SagaStep
@@ -187,3 +187,13 @@ def test_a_caller_of_run_killed_before_the_commit_leaves_no_effect_and_a_worker_
 
     assert handle.result(timeout=30) == "shipped"
     assert effects() == {f"{handle.id}:reserve:do": 1, f"{handle.id}:pay:do": 1}
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db
+def test_an_atomic_step_leaves_no_time_limit_in_the_transaction_of_a_test_case(ledger):
+    AtomicChainSaga.run("go")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)

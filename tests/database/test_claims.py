@@ -235,3 +235,12 @@ def test_the_next_alarm_is_the_earliest_of_due_times_and_lease_ends():
     assert claims.next_due("default", definitions=definition_ids()) == due
     claim()
     assert claims.next_due("default", definitions=definition_ids()) == row.due_at
+
+
+def test_a_claim_may_be_for_one_step_only():
+    first, second = EchoSaga.start(1), EchoSaga.start(2)
+    rows = {row.saga_id: row.pk for row in SagaStep.objects.all()}
+
+    assert [row.id for row in claim(step_id=rows[second.id])] == [rows[second.id]]
+    assert claim(step_id=rows[second.id]) == []
+    assert [row.saga_id for row in claim()] == [first.id]

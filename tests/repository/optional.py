@@ -1,5 +1,8 @@
 """The packages that a user may leave out, and where they may be imported."""
 
+# What runs these tests is there in any environment of theirs.
+TEST_RUNNER: dict[str, set[str]] = {"pytest": {"django_saga.testing.plugin"}}
+
 # Each with the modules of django_saga that may import it; nothing else imports those when Django starts.
 ADAPTERS: dict[str, set[str]] = {
     "celery": set(),

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.repository.files import PACKAGE, ROOT, python_files
-from tests.repository.optional import ADAPTERS
+from tests.repository.optional import ADAPTERS, TEST_RUNNER
 
 
-@pytest.mark.parametrize("package", ADAPTERS)
+@pytest.mark.parametrize("package", ADAPTERS | TEST_RUNNER)
 def test_an_optional_package_is_imported_in_its_adapter_only(package):
     importers = {_dotted(path) for path in python_files("django_saga") if package in _imported(path)}
 
-    assert importers == ADAPTERS[package]
+    assert importers == (ADAPTERS | TEST_RUNNER)[package]
 
 
 def test_the_environment_without_extras_has_none():

@@ -73,7 +73,13 @@ def test_the_members_of_the_public_classes_are_in_the_reference():
         name for name in signature(Step).parameters if name != "function"
     ]
     assert first_cells(section("api", "## `django_saga.operations`")) == operations.__all__
-    assert first_cells(section("api", "## `django_saga.testing`")) == testing.__all__
+
+
+def test_all_of_testing_is_in_the_reference():
+    assert first_cells(section("testing", "## Functions")) == testing.__all__
+    assert set(first_cells(section("testing", "## `SagaLab`"))) == public(testing.SagaLab) | {"using", "plan"}
+    case = section("testing", "## `SagaCase`").partition("`str(case)`")[0]
+    assert set(first_cells(case)) == public(testing.SagaCase) | {"saga", "step", "undo"}
 
 
 def test_every_exception_is_in_the_reference_and_those_in_bold_are_public():

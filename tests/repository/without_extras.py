@@ -8,12 +8,14 @@ from importlib import import_module
 from importlib.abc import MetaPathFinder
 from pkgutil import walk_packages
 
-from tests.repository.optional import ADAPTERS
+from tests.repository.optional import ADAPTERS, TEST_RUNNER
+
+REFUSED = ADAPTERS | TEST_RUNNER
 
 
 class Refuse(MetaPathFinder):
     def find_spec(self, fullname, path, target=None):
-        if fullname.partition(".")[0] in ADAPTERS:
+        if fullname.partition(".")[0] in REFUSED:
             raise ModuleNotFoundError(f"{fullname} is an optional package", name=fullname)
 
 
@@ -47,7 +49,7 @@ from django.core.management import call_command  # noqa: E402
 import django_saga  # noqa: E402
 
 for module in walk_packages(django_saga.__path__, "django_saga."):
-    if module.name not in set().union(*ADAPTERS.values()):
+    if module.name not in set().union(*REFUSED.values()):
         import_module(module.name)
 
 

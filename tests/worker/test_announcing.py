@@ -10,6 +10,7 @@ import pytest
 from django.db.models import F
 
 from django_saga.models import SagaWorker
+from django_saga.observability import console
 from django_saga.store import clock, workers
 from tests.processes import wait_until
 from tests.sagas.worker_sagas import WorkerCall, WorkerChain
@@ -75,6 +76,30 @@ def test_the_log_has_one_line_for_each_thing_a_person_may_have_to_know(worker, l
             f"INFO worker {worker_id} stopped",
         ]
     )
+
+
+def test_a_flood_of_undone_sagas_is_counted_beyond_what_anybody_could_read(worker):
+    many = WorkerChain.bulk_start([{"ship": "permanent"}] * 60)
+    process = worker()
+    assert set(ended(*many)) == {"compensated"}
+
+    process.terminate()
+    assert process.wait() == 0
+
+    told = re.findall(r"saga worker_chain \S+ compensated: failed at ship", process.output)
+    counted = re.findall(r"INFO \d+ (\d+) more sagas were undone within a second", process.output)
+    assert len(told) + sum(int(count) for count in counted) == 60
+
+
+def test_of_each_second_the_first_undone_sagas_are_told(caplog):
+    undone = console.Undone()
+
+    with caplog.at_level("INFO", logger="django_saga.worker"):
+        told = [undone.may_be_told(10 + number / 100) for number in range(30)]
+        later = undone.may_be_told(11)
+
+    assert (told, later) == ([True] * 20 + [False] * 10, True)
+    assert caplog.messages == ["10 more sagas were undone within a second; saga_list shows them"]
 
 
 def test_an_error_that_comes_again_and_again_is_told_once(worker):

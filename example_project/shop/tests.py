@@ -1,0 +1,94 @@
+"""The order saga, whatever goes wrong: `manage.py test example_project.shop`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from unittest import mock
+
+from django.test import TestCase
+
+from django_saga.testing import SagaLab, assert_compensated, saga_matrix
+from example_project.shop import payments, shipping
+from example_project.shop.models import Order, OrderStatus, Product
+from example_project.shop.sagas import OrderInput, OrderSaga
+
+IN_STOCK = 10
+PIECES = 3
+AMOUNT = Decimal("29.85")
+
+
+class FakePayments:
+    """The payment service in memory: one charge for a key, and none for what was refunded."""
+
+    def __init__(self) -> None:
+        self.charged: dict[str, Decimal] = {}  # by reference
+
+    def charge(self, *, card: str, amount: Decimal, reference: str, idempotency_key: str) -> payments.Charge:
+        self.charged[reference] = amount
+        return payments.Charge(charge_id=f"ch-{reference}", amount=amount)
+
+    def refund(self, *, reference: str, idempotency_key: str) -> payments.Refund:
+        amount = self.charged.pop(reference, Decimal(0))
+        return payments.Refund(refund_id=f"re-{reference}", amount=amount)
+
+
+class FakeShipping:
+    """The shipping service in memory."""
+
+    def __init__(self) -> None:
+        self.sent: set[str] = set()
+
+    def ship(self, *, sku: str, quantity: int, reference: str, idempotency_key: str) -> shipping.Shipment:
+        self.sent.add(reference)
+        return shipping.Shipment(shipment_id=f"sh-{reference}", tracking=f"T-{reference}")
+
+    def cancel(self, *, reference: str, idempotency_key: str) -> str | None:
+        if reference not in self.sent:
+            return None
+        self.sent.remove(reference)
+        return f"ca-{reference}"
+
+
+class OrderSagaTests(TestCase):
+    def setUp(self) -> None:
+        self.product = Product.objects.create(sku="tea", name="Tea", price=Decimal("9.95"), stock=IN_STOCK)
+        self.order = Order.objects.create(
+            customer="Ada", email="ada@example.org", product=self.product, quantity=PIECES, amount=AMOUNT
+        )
+        self.input = OrderInput(self.order.pk, "tea", PIECES, AMOUNT, "card-ok")
+        self.open_services()
+
+    def open_services(self) -> None:
+        """Stand in for both services, with nothing charged and nothing sent."""
+        self.payments, self.shipping = FakePayments(), FakeShipping()
+        for module, fake in ((payments, self.payments), (shipping, self.shipping)):
+            names = [name for name in vars(type(fake)) if not name.startswith("_")]
+            calls = {name: getattr(fake, name) for name in names}
+            self.enterContext(mock.patch.multiple(module, **calls))
+
+    def test_an_order_is_paid_and_sent_or_neither_whatever_goes_wrong(self) -> None:
+        for case in saga_matrix(OrderSaga):
+            self.open_services()
+            with self.subTest(str(case)), case.run(self.input) as saga:
+                self.order.refresh_from_db()
+                self.product.refresh_from_db()
+                if saga.status == "completed":
+                    assert self.payments.charged == {self.input.reference: AMOUNT}
+                    assert self.shipping.sent == {self.input.reference}
+                    assert self.product.stock == IN_STOCK - PIECES
+                    assert self.order.status == OrderStatus.COMPLETED
+                    continue
+                assert (self.payments.charged, self.shipping.sent) == ({}, set())
+                assert self.product.stock == IN_STOCK
+                accepted = not str(case).startswith("accept_order: fails")
+                assert self.order.status == (OrderStatus.CANCELLED if accepted else OrderStatus.PLACED)
+
+    def test_the_customer_learns_why_an_order_was_cancelled(self) -> None:
+        Product.objects.update(stock=1)
+
+        with SagaLab():
+            saga = OrderSaga.run(self.input)
+
+        assert_compensated(saga)
+        self.order.refresh_from_db()
+        assert self.order.reason == "failed at reserve_inventory: 3 of tea were ordered, 1 are left."
