@@ -183,6 +183,8 @@ def _go_forward(new: SagaDefinition, moved: SagaState, before: SagaState, now: d
     if moved.failing and new.failure_policy is FailurePolicy.FAIL_FAST:
         given_up = {n: tries.abandoned(s) if s.is_open else s for n, s in moved.steps.items()}
         return _go_back(new, moved._replace(steps=given_up), now)
+    if not before.steps:
+        return moved  # it waits to be let in, and begins with the first steps it has then
     due = now
     if before.status is SagaStatus.PENDING:
         due = max(now, min((s.due_at for s in before.steps.values() if s.due_at is not None), default=now))

@@ -106,7 +106,9 @@ def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *,
         fault_point("operator.after_lock")
         work = Work(found[saga_id], None, definition)
         load(using, [work])
-        work.definition = versions.current(using, _definition_id(work), definition)
+        work.definition = versions.current(
+            using, versions.id_of(using, saga_id, work.rows.values()), definition
+        )
         recorded = Recorded(now=now)
         event = work.observed(event)
         work.decide(event, now)

@@ -20,6 +20,7 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Migrated
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import SagaStatus
+from django_saga.engine import versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.journal import new_row
 from django_saga.engine.tasks import Finished, Recorded
@@ -67,7 +68,7 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
             return None
         steps, flying = sagas.all_steps(using, [saga_id])
         rows = {row.name: row for row in steps[saga_id]}
-        if any(row.definition_id != route.old_id for row in rows.values()):
+        if versions.id_of(using, saga_id, rows.values()) != route.old_id:
             return None
         if flying:
             names = sorted(row.name for row in rows.values() if row.id in flying)

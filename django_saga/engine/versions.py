@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.stored import from_data
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import UnknownSaga
 from django_saga.models import SagaDefinition as Row
+from django_saga.models import SagaInstance
 from django_saga.store import definitions
+from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -43,6 +46,13 @@ def of_name(using: str, name: str) -> Callable[[int], SagaDefinition]:
         return as_started(row)
 
     return find
+
+
+def id_of(using: str, saga_id: UUID, rows: Iterable[StepRow]) -> int:
+    """Give the id of the definition a saga has, by its steps if it has any; the caller holds its lock."""
+    for row in rows:
+        return row.definition_id
+    return SagaInstance.objects.using(using).values_list("definition_id", flat=True).get(pk=saga_id)
 
 
 def current(using: str, definition_id: int, known: SagaDefinition) -> SagaDefinition:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Migrated, StepSucceeded, UndoRetried
-from django_saga.core.migration import named_as_now, require_mapping
+from django_saga.core.migration import migrate, named_as_now, require_mapping
+from django_saga.core.state import SagaState
 from django_saga.core.states import CompensationPolicy, FailurePolicy, SagaStatus, StepStatus
 from django_saga.exceptions import IllegalTransition, MigrationRefused
 from tests.core.machine_laws import FORWARD
@@ -68,6 +69,12 @@ def test_a_pending_saga_begins_when_it_was_to_begin():
 
     assert player.state.status is SagaStatus.PENDING
     assert {step.due_at for step in player.state.steps.values()} == {later}
+
+
+def test_a_saga_that_has_no_step_yet_begins_with_the_first_ones_of_the_new_version():
+    waiting = SagaState(SagaStatus.PENDING, {})
+
+    assert migrate(define("a"), second("b"), waiting, Migrated(), now=EPOCH) == waiting
 
 
 def test_compensations_go_on_in_the_order_of_the_new_version():
