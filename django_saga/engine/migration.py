@@ -136,6 +136,7 @@ def _write(
         _take(row, step, route.new.definition, now)
         if (row.name, row.queue) != (before.name, before.queue):
             elsewhere.append(row)
+            before.name, before.queue = row.name, row.queue
         if row != before:
             changed.append(row)
     left = {row.id for row in kept.values()}

@@ -17,7 +17,7 @@ from django_saga.engine.migration import InFlight, Moved, Route
 from django_saga.exceptions import MigrationRefused, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.models import SagaDefinition, SagaOperation
-from django_saga.store import clock, definitions, errors, in_flight
+from django_saga.store import definitions, errors, in_flight
 
 _AT_ONCE = 100  # sagas found together; each is moved in a transaction of its own
 _EXAMPLES = 3
@@ -93,8 +93,9 @@ def migrate_sagas(
     route = _route(using, name, from_version, to_version, dict(mapping or {}), dry_run=dry_run)
     report = MigrationReport(f"{route.old} → v{to_version}", dry_run)
     for chunk in _found(using, route.old_id):
-        for saga_id in chunk:
-            _one(using, saga_id, route, report, by=by, why=why)
+        opened = [_one(using, saga_id, route, report, by=by, why=why) for saga_id in chunk]
+        if any(opened):
+            wake.after_commit(using)
         if progress is not None:
             progress(report)
     return report
@@ -129,7 +130,9 @@ def _found(using: str, definition_id: int) -> Iterator[list[UUID]]:
             last = some[-1]
 
 
-def _one(using: str, saga_id: UUID, route: Route, report: MigrationReport, *, by: str, why: str) -> None:
+def _one(using: str, saga_id: UUID, route: Route, report: MigrationReport, *, by: str, why: str) -> bool:
+    """Move one saga and note how it fared; give whether workers have something to do for it now."""
+    moved = None
     try:
         moved = _moved(using, saga_id, route, by=by, why=why, dry_run=report.dry_run)
     except InFlight as error:
@@ -140,6 +143,7 @@ def _one(using: str, saga_id: UUID, route: Route, report: MigrationReport, *, by
         if moved is not None:
             changed = f"{moved.before} → {moved.after}"
             report.note(saga_id, MIGRATED, changed if moved.before != moved.after else moved.after)
+    return moved is not None and moved.recorded is not None and moved.recorded.waiting
 
 
 def _moved(using: str, saga_id: UUID, route: Route, *, by: str, why: str, dry_run: bool) -> Moved | None:
@@ -161,8 +165,6 @@ def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, by: str, wh
     recorded = moved.recorded
     assert recorded is not None
     transaction.on_commit(lambda: recorder.announce(recorded), using=using)
-    if recorded.waiting:
-        wake.after_commit(using)
     event = route.event
     renamed = ", ".join(f"{before} → {after}" for before, after in event.renamed)
     SagaOperation.objects.using(using).create(
@@ -174,6 +176,6 @@ def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, by: str, wh
         detail=f"v{event.from_version} → v{event.to_version}" + (f"; {renamed}" if renamed else ""),
         before=moved.before,
         after=moved.after,
-        at=clock.now(using),
+        at=recorded.now,
     )
     fault_point("operator.before_commit")
