@@ -17,7 +17,7 @@ from django_saga.engine.migration import InFlight, Moved, Route
 from django_saga.exceptions import MigrationRefused, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.models import SagaDefinition, SagaOperation
-from django_saga.store import definitions, errors, in_flight
+from django_saga.store import clock, definitions, errors, in_flight
 
 _AT_ONCE = 100  # sagas found together; each is moved in a transaction of its own
 _EXAMPLES = 3
@@ -176,6 +176,6 @@ def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, by: str, wh
         detail=f"v{event.from_version} → v{event.to_version}" + (f"; {renamed}" if renamed else ""),
         before=moved.before,
         after=moved.after,
-        at=recorded.now,
+        at=recorded.now or clock.now(using),
     )
     fault_point("operator.before_commit")

@@ -84,6 +84,15 @@ def test_a_dry_run_tells_fate_by_fate_and_moves_nothing(parcel):
     ]
 
 
+def test_the_story_of_a_saga_tells_that_it_was_moved(parcel):
+    migrated("--yes", "--why", "wrapping paper")
+
+    shown = settled(written("saga_show", str(parcel[0].id))).splitlines()
+
+    assert shown[0] == "▶ running  parcel v2  <id>"
+    assert shown[-1] == "  <time>  went on by another version: v1 → v2, pack → wrap: wrapping paper"
+
+
 def test_those_that_can_are_moved_and_the_exit_code_tells_that_one_is_left(parcel):
     code, said = migrated("--yes", "--by", "ada", "--why", "wrapping paper")
 

@@ -168,4 +168,27 @@ MUTATIONS = (
         ),
         f"{_RACES}/test_ownership.py::test_a_worker_leaves_alone_what_its_code_does_not_know",
     ),
+    Mutation(
+        "M30",
+        "a saga goes on by another version while a worker has a step of it",
+        (Edit("django_saga/engine/migration.py", "        if flying:\n", "        if False:\n"),),
+        f"{_RACES}/test_migrations.py::test_a_step_that_is_claimed_meanwhile_is_run_by_one_version_only",
+    ),
+    Mutation(
+        "M31",
+        "a word from outside is decided by the version that its sender knew",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "versions.id_of(using, saga_id, work.rows.values()), definition",
+                "definitions.identify(using, definition), definition",
+            ),
+            Edit(
+                "django_saga/engine/journal.py",
+                "from django_saga.store import clock, history, sagas",
+                "from django_saga.store import clock, definitions, history, sagas",
+            ),
+        ),
+        f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
+    ),
 )
