@@ -114,7 +114,8 @@ class SagaHandle:
         if row.status != SagaStatus.COMPLETED:
             raise self._failure(row)
         # It may be of another version than the class it was started with, or have been migrated.
-        return self._output(versions.current_program(self.using, row.definition_id, self._program))
+        now = versions.current_program(self.using, self.id, row.definition_id, self._program)
+        return self._output(now)
 
     def _failure(self, row: SagaInstance) -> SagaFailed:
         at = f" at step {row.culprit}" if row.culprit else ""

@@ -106,9 +106,8 @@ def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *,
         fault_point("operator.after_lock")
         work = Work(found[saga_id], None, definition)
         load(using, [work])
-        work.definition = versions.current(
-            using, versions.id_of(using, saga_id, work.rows.values()), definition
-        )
+        held_id = versions.id_of(using, saga_id, work.rows.values())
+        work.definition = versions.current(using, saga_id, held_id, definition)
         recorded = Recorded(now=now)
         event = work.observed(event)
         work.decide(event, now)

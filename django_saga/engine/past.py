@@ -43,7 +43,7 @@ def look(using: str, saga_id: UUID, at: datetime, *, tracebacks: bool = False) -
     since = told[len(until) :]
     find = versions.of_name(using, saga.name)
     moves = [fact for event in since if isinstance(fact := history.fact(event), Migrated)]
-    definition = find(moves[0].from_version) if moves else versions.as_started(saga.definition)
+    definition = find(moves[0].from_version) if moves else versions.of_saga(saga)
     facts = [(history.fact(event), event.at) for event in until]
     try:
         state = machine.fold(definition, facts, find)

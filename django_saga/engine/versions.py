@@ -48,28 +48,33 @@ def of_name(using: str, name: str) -> Callable[[int], SagaDefinition]:
     return find
 
 
-def id_of(using: str, saga_id: UUID, rows: Iterable[StepRow]) -> int:
+def of_saga(saga: SagaInstance) -> SagaDefinition:
+    """Give the definition that ``saga`` has. Raises as ``as_started``."""
+    return as_started(saga.definition)
+
+
+def id_of(using: str, saga_id: UUID, rows: Iterable[StepRow] = ()) -> int:
     """Give the id of the definition a saga has, by its steps if it has any; the caller holds its lock."""
     for row in rows:
         return row.definition_id
     return SagaInstance.objects.using(using).values_list("definition_id", flat=True).get(pk=saga_id)
 
 
-def current(using: str, definition_id: int, known: SagaDefinition) -> SagaDefinition:
+def current(using: str, saga_id: UUID, definition_id: int, known: SagaDefinition) -> SagaDefinition:
     """Give the definition with that row: ``known``, unless the saga is of another version or was migrated.
 
     Raises ``UnknownSaga`` when the code does not have it.
     """
-    found = _other(using, definition_id, known)
+    found = _other(using, saga_id, definition_id, known)
     return found.definition if found else known
 
 
-def current_program(using: str, definition_id: int, known: Program) -> Program:
+def current_program(using: str, saga_id: UUID, definition_id: int, known: Program) -> Program:
     """Do as ``current`` does, with the code behind the definition."""
-    return _other(using, definition_id, known.definition) or known
+    return _other(using, saga_id, definition_id, known.definition) or known
 
 
-def _other(using: str, definition_id: int, known: SagaDefinition) -> Program | None:
+def _other(using: str, saga_id: UUID, definition_id: int, known: SagaDefinition) -> Program | None:
     if definitions.remembered(using, known) == definition_id:
         return None
     row = Row.objects.using(using).only("name", "version").get(pk=definition_id)

@@ -26,4 +26,4 @@ def plan(using: str, saga: SagaInstance) -> UndoPlan:
         saga.deadline_at,
     )
     in_flight = [row.name for row in rows if row.id in flying]
-    return undo_plan(versions.as_started(saga.definition), state, clock.now(using), in_flight)
+    return undo_plan(versions.of_saga(saga), state, clock.now(using), in_flight)

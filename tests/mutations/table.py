@@ -180,13 +180,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/engine/journal.py",
-                "versions.id_of(using, saga_id, work.rows.values()), definition",
-                "definitions.identify(using, definition), definition",
-            ),
-            Edit(
-                "django_saga/engine/journal.py",
-                "from django_saga.store import clock, history, sagas",
-                "from django_saga.store import clock, definitions, history, sagas",
+                "        work.definition = versions.current(using, saga_id, held_id, definition)\n",
+                "",
             ),
         ),
         f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
