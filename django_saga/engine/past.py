@@ -49,7 +49,7 @@ def look(using: str, saga_id: UUID, at: datetime, *, tracebacks: bool = False) -
         state = machine.fold(definition, facts, find)
     except (IllegalTransition, KeyError) as error:
         raise UnknownSaga(
-            f"The history of saga {saga_id} does not fit what is known of {definition}, whose graph was "
-            f"replaced after the saga had ended ({error})."
+            f"The history of saga {saga_id} does not fit what is known of its versions: a graph was "
+            f"replaced since, under the same number ({error})."
         ) from error
     return Past(state, definition.version, until, since)

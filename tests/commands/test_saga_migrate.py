@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError
+from django.db import DatabaseError
 
 from django_saga import Saga, operations, step
 from django_saga.dsl.registry import registry
@@ -153,6 +154,16 @@ def test_without_a_yes_nothing_is_changed(parcel, monkeypatch, answer, said):
 def test_what_is_asked_for_wrongly_is_said(parcel, arguments, said):
     with pytest.raises(CommandError, match=said):
         migrated("--yes", *arguments)
+
+
+def test_a_database_that_gives_up_is_said_with_what_to_do(parcel, monkeypatch):
+    def broken(*arguments: Any, **options: Any) -> Any:
+        raise DatabaseError("server closed the connection")
+
+    monkeypatch.setattr(operations.migrations, "_moved", broken)
+
+    with pytest.raises(CommandError, match=r"server closed the connection .* run it again"):
+        migrated("--yes")
 
 
 def test_a_long_run_says_now_and_then_how_far_it_has_come(parcel, monkeypatch):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from django_saga.conf import get_settings
 from django_saga.core.plain import one_line, plain
@@ -91,6 +91,9 @@ class Command(BaseCommand):
             )
         except SagaError as error:
             raise CommandError(plain(str(error), lines=True)) from error
+        except DatabaseError as error:
+            note = "What was moved stays so: run it again."
+            raise CommandError(f"The database gave up: {one_line(str(error))} {note}") from error
         terminal = Terminal(self.stdout, colour=colour_wanted(options))
         if options["json"]:
             terminal.write(document(_as_json(report)))
