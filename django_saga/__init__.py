@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from django_saga.core.retry import Retry as Retry
     from django_saga.core.states import CompensationPolicy as CompensationPolicy
     from django_saga.core.states import FailurePolicy as FailurePolicy
+    from django_saga.core.states import ForwardRecovery as ForwardRecovery
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
     from django_saga.dsl.handle import Handle
@@ -43,6 +44,7 @@ _HOME = {
     "Retry": "core.retry",
     "CompensationPolicy": "core.states",
     "FailurePolicy": "core.states",
+    "ForwardRecovery": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
     "StepResult": "dsl.result",

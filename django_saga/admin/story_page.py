@@ -184,6 +184,10 @@ def _event_words(event: SagaEvent) -> str:
         "deadline_passed": _("deadline passed"),
         "cancel_requested": _("cancelled"),
         "undo_retried": _("compensation to be tried again"),
+        "step_retried": _("step to be tried again"),
+        "step_skipped": _("step skipped"),
+        "step_marked_done": _("step marked as done"),
+        "compensate_requested": _("asked to compensate"),
         "migrated": _("went on as v%(version)s") % {"version": data.get("to_version")},
     }.get(event.kind, event.kind)
     cause = data.get("cause")

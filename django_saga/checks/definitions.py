@@ -40,6 +40,11 @@ IDS = {
     "retry-type": "django_saga.E026",
     "duration-type": "django_saga.E027",
     "schema": "django_saga.E028",
+    "second-pivot": "django_saga.E029",
+    "beside-pivot": "django_saga.E030",
+    "compensated-past-pivot": "django_saga.E031",
+    "forward-recovery": "django_saga.E032",
+    "alternate": "django_saga.E033",
 }
 DEFINED_TWICE = "django_saga.E018"
 

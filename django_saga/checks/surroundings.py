@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from django_saga.conf import SagaSettings, get_settings
-from django_saga.core.validation import did_you_mean
+from django_saga.core.problem import did_you_mean
 
 
 @register("django_saga")

@@ -11,7 +11,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
-from django_saga.core.states import CompensationPolicy, FailurePolicy
+from django_saga.core.states import CompensationPolicy, FailurePolicy, ForwardRecovery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class StepDefinition:
     """One step: where it stands in the graph, and how it is tried.
 
     ``timeout`` bounds one attempt (None: the setting ``STEP_TIMEOUT``), ``deadline`` the step with all its
-    attempts.
+    attempts. ``pivot``: once it succeeded there is no way back; ``forward_recovery`` is what becomes of a
+    step past it that failed for good, ``alternate`` the step that then stands in.
     """
 
     name: str
@@ -45,6 +46,9 @@ class StepDefinition:
     no_compensation: bool = (
         False  # declared needless; without it and without ``undo`` the definition is wrong
     )
+    pivot: bool = False
+    forward_recovery: ForwardRecovery | None = None  # None past the pivot: MANUAL
+    alternate: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,43 +76,101 @@ class SagaDefinition:
         return {step.name: step for step in self.steps}
 
     @cached_property
-    def dependents(self) -> Mapping[str, tuple[str, ...]]:
-        """For each step, the steps that wait for it directly."""
+    def stand_ins(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, the one that may stand in for it, the one that may stand in for that, and so on."""
+        found = {}
+        for step in self.steps:
+            line: list[str] = []
+            following = step.alternate
+            while following in self.by_name and following not in (step.name, *line):
+                line.append(following)
+                following = self.by_name[following].alternate
+            found[step.name] = tuple(line)
+        return found
+
+    @cached_property
+    def _lines(self) -> tuple[tuple[str, ...], ...]:
+        """Each step with its stand-ins, beginning at the first."""
+        named = {step.alternate for step in self.steps}
+        return tuple((name, *line) for name, line in self.stand_ins.items() if name not in named)
+
+    @cached_property
+    def mains(self) -> Mapping[str, str]:
+        """For each step that may stand in for another, that other one."""
+        return {line[at + 1]: line[at] for line in self._lines for at in range(len(line) - 1)}
+
+    @cached_property
+    def opens(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, the steps that wait for it directly, or for the one it stands in for."""
         found: dict[str, list[str]] = {step.name: [] for step in self.steps}
         for step in self.steps:
-            for before in step.after:
-                found[before].append(step.name)
+            for before in step.after if step.name not in self.mains else ():
+                for name in (before, *self.stand_ins[before]):
+                    found[name].append(step.name)
+        return {name: tuple(names) for name, names in found.items()}
+
+    @cached_property
+    def edges(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, those that come before it in any case: what it waits for, what may stand in for
+        that, and what it stands in for itself.
+        """
+        found = {step.name: list(step.after) for step in self.steps}
+        for name, following in self.opens.items():
+            for other in following:
+                if name not in found[other]:
+                    found[other].append(name)
+        for alternate, main in self.mains.items():
+            found[alternate].append(main)
+        return {name: tuple(before) for name, before in found.items()}
+
+    @cached_property
+    def dependents(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, the steps that come after it directly: its compensation waits for theirs."""
+        found: dict[str, list[str]] = {step.name: [] for step in self.steps}
+        for name, before in self.edges.items():
+            for other in before:
+                found[other].append(name)
         return {name: tuple(names) for name, names in found.items()}
 
     @cached_property
     def roots(self) -> tuple[str, ...]:
         """Steps that start at once."""
-        return tuple(step.name for step in self.steps if not step.after)
+        return tuple(step.name for step in self.steps if not step.after and step.name not in self.mains)
 
     @cached_property
     def sinks(self) -> tuple[str, ...]:
-        """Steps nothing waits for: when all of them succeeded, the saga is complete."""
-        return tuple(name for name, waiting in self.dependents.items() if not waiting)
+        """Steps nothing waits for: when all of them have passed, the saga is complete."""
+        return tuple(name for name, waiting in self.opens.items() if not waiting and name not in self.mains)
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """All steps, each behind those it waits for."""
-        return tuple(TopologicalSorter({step.name: step.after for step in self.steps}).static_order())
+        """All steps, each behind those that come before it."""
+        return tuple(TopologicalSorter(self.edges).static_order())
 
     @cached_property
     def ancestors(self) -> Mapping[str, frozenset[str]]:
-        """For each step, every step that must have succeeded before it may start."""
+        """For each step, every step that must have ended before it may start."""
         found: dict[str, frozenset[str]] = {}
         for name in self.order:
-            after = self.by_name[name].after
-            found[name] = frozenset(after).union(*(found[before] for before in after))
+            before = self.edges[name]
+            found[name] = frozenset(before).union(*(found[other] for other in before))
         return found
+
+    @cached_property
+    def pivot(self) -> str:
+        """The step from which there is no way back; empty: there is none."""
+        return next((step.name for step in self.steps if step.pivot), "")
+
+    @cached_property
+    def past_pivot(self) -> frozenset[str]:
+        """Steps that come after the pivot: they can only go forward."""
+        return frozenset(name for name, before in self.ancestors.items() if self.pivot in before)
 
     @cached_property
     def is_chain(self) -> bool:
         """True when each step waits for the one before it only: no two steps are ever open at once."""
         return len(self.roots) == 1 and all(
-            len(step.after) <= 1 and len(self.dependents[step.name]) <= 1 for step in self.steps
+            len(step.after) <= 1 and len(self.opens[step.name]) <= 1 for step in self.steps
         )
 
     @cached_property
@@ -118,11 +180,14 @@ class SagaDefinition:
         In a chain this is empty, so recording a success reads one row however long the saga is.
         """
         needed: dict[str, frozenset[str]] = {}
-        for name, waiting in self.dependents.items():
+        for name, waiting in self.opens.items():
             others = {before for dependent in waiting for before in self.by_name[dependent].after}
             if not waiting:
                 others |= set(self.sinks)
-            needed[name] = frozenset(others - {name})
+            # One of a step and its stand-ins is enough: where it is this one, the others say nothing new.
+            same = next((line for line in self._lines if name in line), ())
+            others = {each for other in others - set(same) for each in (other, *self.stand_ins[other])}
+            needed[name] = frozenset(others)
         return needed
 
     @cached_property
@@ -145,5 +210,12 @@ class SagaDefinition:
             parts.append(self.failure_policy)
         if self.compensation_policy is not CompensationPolicy.CONTINUE:
             parts.append(self.compensation_policy)
+        forward = [
+            [step.name, step.pivot, step.forward_recovery, step.alternate]
+            for step in self.steps
+            if step.pivot or step.forward_recovery
+        ]
+        if forward:
+            parts.append(forward)
         text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -10,7 +10,7 @@ from django_saga.core.spans import span
 
 _LENGTHS = frozenset({"timeout", "deadline", "delay", "max_delay", "grace"})
 _WORDS = {"undo": "compensation"}
-_SAID_OTHERWISE = frozenset({"name", "compensation", "steps"})
+_SAID_OTHERWISE = frozenset({"name", "compensation", "stands_in_for", "steps"})
 
 
 class Change(NamedTuple):

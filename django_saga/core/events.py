@@ -104,6 +104,41 @@ class UndoRetried(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Event):
+    """An operator's word about a step that is dead past the pivot."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRetried(Settled):
+    """It is tried again, with fresh attempts."""
+
+    kind: ClassVar[str] = "step_retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSkipped(Settled):
+    """The saga goes on without it."""
+
+    kind: ClassVar[str] = "step_skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMarkedDone(Settled):
+    """Its effect is there, by other means."""
+
+    kind: ClassVar[str] = "step_marked_done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompensateRequested(Event):
+    """An operator has the saga turn back, in spite of its pivot."""
+
+    kind: ClassVar[str] = "compensate_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migrated(Event):
     """The saga goes on by another version of its definition, in which some steps have other names.
 
@@ -127,6 +162,10 @@ EVENTS: dict[str, type[Event]] = {
         DeadlinePassed,
         CancelRequested,
         UndoRetried,
+        StepRetried,
+        StepSkipped,
+        StepMarkedDone,
+        CompensateRequested,
         Migrated,
     )
 }
@@ -178,6 +217,6 @@ def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None
     cls = EVENTS[kind]
     if issubclass(cls, StepEvent):
         facts |= {"step": step, "attempt": attempt}
-    elif cls is UndoRetried:
+    elif issubclass(cls, (UndoRetried, Settled)):
         facts["step"] = step
     return cls(**facts)

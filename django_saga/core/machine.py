@@ -6,31 +6,17 @@ it is an ``IllegalTransition``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
 
-from django_saga.core import events, tries
-from django_saga.core.compensation import wave
+from django_saga.core import back, events, forward, tries
+from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Cause, Event, StepEvent
+from django_saga.core.events import Event, StepEvent
 from django_saga.core.migration import migrate
-from django_saga.core.state import SagaState, StepState
-from django_saga.core.states import FailurePolicy, SagaStatus, StepStatus
+from django_saga.core.state import SagaState
+from django_saga.core.states import SagaStatus
 from django_saga.exceptions import IllegalTransition
-
-
-class Decision(NamedTuple):
-    """What an event changes: the saga's status, and the steps that got a new state (opened ones included).
-
-    What is empty or None stays as it was.
-    """
-
-    status: SagaStatus
-    steps: Mapping[str, StepState]
-    reason: str = ""
-    culprit: str = ""
-    deadline_at: datetime | None = None
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
@@ -81,9 +67,9 @@ def apply(state: SagaState, decision: Decision) -> SagaState:
     return SagaState(
         decision.status,
         {**state.steps, **decision.steps},
-        decision.reason or state.reason,
-        decision.culprit or state.culprit,
-        decision.deadline_at or state.deadline_at,
+        state.reason if decision.reason is None else decision.reason,
+        state.culprit if decision.culprit is None else decision.culprit,
+        None if decision.no_deadline else decision.deadline_at or state.deadline_at,
     )
 
 
@@ -118,195 +104,6 @@ def fold(
     return state
 
 
-# --- forward --------------------------------------------------------------------------------------
-
-
-def _step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
-    changed = {event.step: tries.closed(state.steps[event.step], StepStatus.SUCCEEDED, event)}
-
-    def succeeded(name: str) -> bool:
-        return name == event.step or (
-            name in state.steps and state.steps[name].status is StepStatus.SUCCEEDED
-        )
-
-    waiting = definition.dependents[event.step]
-    for name in waiting:
-        if all(succeeded(before) for before in definition[name].after):
-            changed[name] = tries.opened(definition, name, now)
-    if state.failing:
-        return _go_on(definition, state, changed, now)
-    complete = not waiting and all(succeeded(name) for name in definition.sinks)
-    return Decision(SagaStatus.COMPLETED if complete else SagaStatus.RUNNING, changed)
-
-
-def _step_failed(
-    definition: SagaDefinition, state: SagaState, event: events.StepFailed, now: datetime
-) -> Decision:
-    step = state.steps[event.step]
-    again, why = tries.next_try(step, event, definition[event.step].retry, now)
-    if again is not None:
-        return Decision(SagaStatus.RUNNING, {step.name: again})
-    return _dead_step(definition, state, event, now, tries.given_up(step, event, why), "failed")
-
-
-def _step_unknown(
-    definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
-) -> Decision:
-    spec = definition[event.step]
-    step = tries.doubted(state.steps[event.step], event, atomic=spec.atomic)
-    again, why = tries.next_try(step, event, spec.retry, now)
-    if again is not None:
-        return Decision(SagaStatus.RUNNING, {step.name: again})
-    # The step's own reason makes room for its compensation's, so the saga keeps this one.
-    reason = tries.CRASH_LOOP if why == tries.CRASH_LOOP else "failed"
-    return _dead_step(definition, state, event, now, tries.given_up(step, event, why), reason)
-
-
-def _dead_step(
-    definition: SagaDefinition, state: SagaState, event: Event, now: datetime, dead: StepState, reason: str
-) -> Decision:
-    """Do as the failure policy says about the other branches."""
-    if definition.failure_policy is FailurePolicy.FAIL_FAST:
-        return _turn_back(definition, state, event, now, dead, reason, dead.name)
-    if state.failing:
-        return _go_on(definition, state, {dead.name: dead}, now)
-    grace = now + definition.grace if definition.grace is not None else None
-    until = min((at for at in (grace, state.deadline_at) if at is not None), default=None)
-    return _go_on(definition, state, {dead.name: dead}, now, reason, dead.name, until)
-
-
-def _go_on(
-    definition: SagaDefinition,
-    state: SagaState,
-    changed: dict[str, StepState],
-    now: datetime,
-    reason: str = "",
-    culprit: str = "",
-    until: datetime | None = None,
-) -> Decision:
-    """Let what is open of a failing saga go on, ``until`` its deadline; with nothing open it turns back."""
-    steps = {**state.steps, **changed}
-    if any(step.is_open for step in steps.values()):
-        return Decision(SagaStatus.RUNNING, changed, reason, culprit, until)
-    return _undo_on(definition, state, changed, now, reason, culprit)
-
-
-def _out_of_time(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
-    return _turn_back(definition, state, event, now, None, "deadline passed", "")
-
-
-def _cancelled(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
-    return _turn_back(definition, state, event, now, None, "cancelled", "")
-
-
-def _turn_back(
-    definition: SagaDefinition,
-    state: SagaState,
-    event: Event,
-    now: datetime,
-    ended: StepState | None,
-    reason: str,
-    culprit: str,
-) -> Decision:
-    """Go from forward to compensating: what waits is given up, what is in flight is left to its owner."""
-    if state.failing:
-        reason = culprit = ""  # it had a reason already
-    changed = {ended.name: ended} if ended else {}
-    for name, step in state.steps.items():
-        if name not in changed and step.is_open and name not in event.in_flight:
-            changed[name] = tries.abandoned(step)
-    return _undo_on(definition, state, changed, now, reason, culprit)
-
-
-# --- back -----------------------------------------------------------------------------------------
-
-
-def _late_success(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
-    """A step in flight when the saga turned back succeeded after all, or a compensation did."""
-    status = StepStatus.UNDONE if event.undo else StepStatus.SUCCEEDED
-    return _undo_on(
-        definition, state, {event.step: tries.closed(state.steps[event.step], status, event)}, now
-    )
-
-
-def _failed_while_undoing(
-    definition: SagaDefinition, state: SagaState, event: events.StepFailed, now: datetime
-) -> Decision:
-    step = state.steps[event.step]
-    if not event.undo:
-        return _undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
-    return _undo_failed(definition, state, step, event, now)
-
-
-def _unknown_while_undoing(
-    definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
-) -> Decision:
-    if not event.undo:
-        step = tries.doubted(state.steps[event.step], event, atomic=definition[event.step].atomic)
-        return _undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
-    # A compensation that may have worked is tried again with the same key: it has to be idempotent anyway.
-    step = state.steps[event.step]._replace(
-        crashes=state.steps[event.step].crashes + (event.cause is Cause.WORKER_LOST),
-    )
-    return _undo_failed(definition, state, step, event, now)
-
-
-def _undo_failed(
-    definition: SagaDefinition,
-    state: SagaState,
-    step: StepState,
-    event: events.StepFailed | events.StepUnknown,
-    now: datetime,
-) -> Decision:
-    undo = definition[step.name].undo
-    assert undo is not None  # only a step with a compensation is ever opened for undo
-    again, why = tries.next_try(step, event, undo.retry, now)
-    dead = step._replace(
-        status=StepStatus.UNDO_FAILED, attempt=event.attempt, due_at=None, deadline_at=None, reason=why
-    )
-    return _undo_on(definition, state, {step.name: again or dead}, now)
-
-
-def _not_started(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
-    if event.undo:
-        raise IllegalTransition(f"step {event.step} is undo_scheduled: a compensation is always wanted")
-    # The claim counted an attempt on the step's row that never was.
-    step = state.steps[event.step]._replace(attempt=event.attempt - 1)
-    return _undo_on(definition, state, {step.name: tries.abandoned(step)}, now)
-
-
-def _undo_retried(
-    definition: SagaDefinition, state: SagaState, event: events.UndoRetried, now: datetime
-) -> Decision:
-    step = state.steps.get(event.step)
-    if step is None or step.status is not StepStatus.UNDO_FAILED:
-        found = "not opened" if step is None else step.status
-        raise IllegalTransition(f"step {event.step} is {found}: only a dead compensation can be retried")
-    # It waits for its turn again: compensations behind it may be being retried too.
-    owed = step._replace(status=StepStatus(step.outcome), attempt=0, crashes=0, reason="")
-    return _undo_on(definition, state, {step.name: owed}, now, asked=step.name)
-
-
-def _undo_on(
-    definition: SagaDefinition,
-    state: SagaState,
-    changed: dict[str, StepState],
-    now: datetime,
-    reason: str = "",
-    culprit: str = "",
-    asked: str = "",
-) -> Decision:
-    """Open the compensations whose turn has come; end the saga when none is left."""
-    steps = {**state.steps, **changed}
-    due = wave(definition, steps, now, asked=asked)
-    steps.update(due.scheduled)
-    status = SagaStatus.COMPENSATING
-    if due.finished:
-        dead = any(step.status is StepStatus.UNDO_FAILED for step in steps.values())
-        status = SagaStatus.STUCK if dead else SagaStatus.COMPENSATED
-    return Decision(status, {**changed, **due.scheduled}, reason, culprit)
-
-
 # --- the table ------------------------------------------------------------------------------------
 
 Rule = Callable[..., Decision]
@@ -317,17 +114,28 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
         (status, kind): rule
         for status in _FORWARD
         for kind, rule in (
-            (events.StepSucceeded, _step_done),
-            (events.StepFailed, _step_failed),
-            (events.StepUnknown, _step_unknown),
-            (events.DeadlinePassed, _out_of_time),
-            (events.CancelRequested, _cancelled),
+            (events.StepSucceeded, forward.step_done),
+            (events.StepFailed, forward.step_failed),
+            (events.StepUnknown, forward.step_unknown),
+            (events.DeadlinePassed, forward.out_of_time),
+            (events.CancelRequested, forward.cancelled),
         )
     },
-    (SagaStatus.COMPENSATING, events.StepSucceeded): _late_success,
-    (SagaStatus.COMPENSATING, events.StepFailed): _failed_while_undoing,
-    (SagaStatus.COMPENSATING, events.StepUnknown): _unknown_while_undoing,
-    (SagaStatus.COMPENSATING, events.StepNotStarted): _not_started,
-    (SagaStatus.COMPENSATING, events.UndoRetried): _undo_retried,
-    (SagaStatus.STUCK, events.UndoRetried): _undo_retried,
+    (SagaStatus.COMPENSATING, events.StepSucceeded): back.late_success,
+    (SagaStatus.COMPENSATING, events.StepFailed): back.failed_while_undoing,
+    (SagaStatus.COMPENSATING, events.StepUnknown): back.unknown_while_undoing,
+    (SagaStatus.COMPENSATING, events.StepNotStarted): back.not_started,
+    (SagaStatus.COMPENSATING, events.UndoRetried): back.undo_retried,
+    (SagaStatus.STUCK, events.UndoRetried): back.undo_retried,
+    **{
+        (status, kind): rule
+        for status in (SagaStatus.RUNNING, SagaStatus.STUCK)
+        for kind, rule in (
+            (events.StepRetried, forward.step_retried),
+            (events.StepSkipped, forward.step_skipped),
+            (events.StepMarkedDone, forward.step_marked_done),
+            (events.CompensateRequested, forward.compensate_requested),
+        )
+    },
+    (SagaStatus.PENDING, events.CompensateRequested): forward.compensate_requested,
 }

@@ -9,14 +9,19 @@ from django_saga.core.outline import Node
 
 
 def flowchart(title: str, nodes: Sequence[Node]) -> str:
-    """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided."""
+    """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided. What
+    stands in for a step hangs on it by a dashed line.
+    """
     ids = {node.name: f"s{number}" for number, node in enumerate(nodes, start=1)}
     lines = [f"%% {label(title)}", "flowchart TD"]
     for node in nodes:
-        words = label(node.name) + (" - atomic" if node.atomic else "")
+        words = label(node.name) + (" - atomic" if node.atomic else "") + (" - pivot" if node.pivot else "")
         box = f'[["{words}"]]' if node.atomic else f'["{words}"]'
         lines.append(f"    {ids[node.name]}{box}")
     for node in nodes:
+        if node.stands_in_for and node.stands_in_for in ids:
+            lines.append(f"    {ids[node.stands_in_for]} -. if it fails .-> {ids[node.name]}")
+            continue
         lines += [f"    {ids[name]} --> {ids[node.name]}" for name in node.after if name in ids]
     undone = [node for node in nodes if node.compensation]
     for node in undone:

@@ -13,9 +13,9 @@ from django_saga.core import tries
 from django_saga.core.compensation import needs_undo, wave
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, Migrated
-from django_saga.core.state import SagaState, StepState
+from django_saga.core.problem import did_you_mean
+from django_saga.core.state import FORWARD_REASONS, PAST_PIVOT, SagaState, StepState
 from django_saga.core.states import FailurePolicy, SagaStatus, StepStatus
-from django_saga.core.validation import did_you_mean
 from django_saga.exceptions import MigrationRefused
 
 _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
@@ -60,9 +60,10 @@ def migrate(
         for name, step in state.steps.items()
         if (target := names.get(name, name)) in new.by_name or not _is_untouched(step)
     }
-    forward = state.status in _FORWARD
+    forward = state.status in _FORWARD or state.reason == PAST_PIVOT
     behind = _newly_behind(old, new, names)
     if forward:
+        reasons += [*_another_way(state), *_another_pivot(old, new, state, names)]
         reasons += _ahead_of_its_turn(new, steps)
     else:
         reasons += _undone_too_early(new, steps, behind)
@@ -125,8 +126,28 @@ def _ahead_of_its_turn(new: SagaDefinition, steps: Mapping[str, StepState]) -> I
                 yield f"step {name} has {step.status}, and v{new.version} has no such step"
         elif not _is_untouched(step):
             for before in new.order:
-                if before in new.ancestors[name] and not _has_succeeded(steps, before):
+                waits = before in new.ancestors[name] and before not in new.mains
+                if waits and not _has_succeeded(steps, before):
                     yield f"step {name} has begun, and in v{new.version} it waits for {before}"
+
+
+def _another_way(state: SagaState) -> Iterator[str]:
+    if state.reason == PAST_PIVOT:
+        yield f"it is held up past its pivot at step {state.culprit}: settle that first"
+    elif state.reason in FORWARD_REASONS:
+        yield f"it has gone past step {state.culprit} another way ({state.reason})"
+
+
+def _another_pivot(
+    old: SagaDefinition, new: SagaDefinition, state: SagaState, names: Mapping[str, str]
+) -> Iterator[str]:
+    """Before it a saga may turn back, and past it not: that has to be so in both versions."""
+    was = {target: name for name, target in names.items()}
+    for name in dict.fromkeys([old.pivot, was.get(new.pivot, new.pivot)]):
+        step = state.steps.get(name)
+        if step is not None and not _is_untouched(step) and names.get(old.pivot, "") != new.pivot:
+            where = f"v{old.version}" if name == old.pivot else f"v{new.version}"
+            yield f"step {name}, the pivot of {where} only, has begun"
 
 
 def _newly_behind(old: SagaDefinition, new: SagaDefinition, names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -189,7 +210,7 @@ def _go_forward(new: SagaDefinition, moved: SagaState, before: SagaState, now: d
     if before.status is SagaStatus.PENDING:
         due = max(now, min((s.due_at for s in before.steps.values() if s.due_at is not None), default=now))
     steps = dict(moved.steps)
-    for name in new.order:
+    for name in (name for name in new.order if name not in new.mains):
         ready = all(_has_succeeded(steps, before_it) for before_it in new[name].after)
         if name not in steps and ready:
             steps[name] = tries.opened(new, name, due)

@@ -17,12 +17,22 @@ class Node(NamedTuple):
     atomic: bool = False
     compensation: str = ""
     queue: str = "default"
+    pivot: bool = False
+    stands_in_for: str = ""
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
     """Give the steps of ``definition`` in the order written."""
     return [
-        Node(step.name, tuple(step.after), step.atomic, step.undo.function if step.undo else "", step.queue)
+        Node(
+            step.name,
+            tuple(step.after),
+            step.atomic,
+            step.undo.function if step.undo else "",
+            step.queue,
+            step.pivot,
+            definition.mains.get(step.name, ""),
+        )
         for step in definition.steps
     ]
 
@@ -63,4 +73,6 @@ def _node(step: Mapping[str, Any]) -> Node:
         step.get("atomic") is True,
         str(step.get("compensation") or ""),
         str(step.get("queue") or "default"),
+        step.get("pivot") is True,
+        str(step.get("stands_in_for") or ""),
     )

@@ -23,7 +23,7 @@ from django_saga.core.events import (
     StepSucceeded,
     StepUnknown,
 )
-from django_saga.core.state import SagaState, StepState
+from django_saga.core.state import PAST_PIVOT, SagaState, StepState
 from django_saga.core.states import SagaStatus
 
 # What a step takes of which nothing is known: steps are then counted.
@@ -31,6 +31,7 @@ UNIT = timedelta(seconds=1)
 _LEAST = timedelta(microseconds=1)  # what begins when something ends, begins later than it began
 _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
+_BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED, SagaStatus.STUCK)
 
 Durations = Mapping[str, timedelta]
 
@@ -71,13 +72,16 @@ class Path(NamedTuple):
 
 
 def layers(definition: SagaDefinition) -> list[list[str]]:
-    """Give the steps layer by layer: each waits for at least one step of the layer before."""
+    """Give the steps layer by layer: each waits for at least one step of the layer before.
+
+    Steps that only stand in for others are left out, here as in ``width`` and ``critical_path``.
+    """
     depth: dict[str, int] = {}
     for name in definition.order:
         depth[name] = max((depth[before] + 1 for before in definition[name].after), default=0)
     found: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for step in definition.steps:
-        found[depth[step.name]].append(step.name)
+    for name in _usual(definition):
+        found[depth[name]].append(name)
     return found
 
 
@@ -96,7 +100,8 @@ def width(definition: SagaDefinition) -> int:
                 return True
         return False
 
-    return len(definition.steps) - sum(match(step.name, set()) for step in definition.steps)
+    usual = _usual(definition)
+    return len(usual) - sum(match(name, {*definition.mains}) for name in usual)
 
 
 def critical_path(definition: SagaDefinition, durations: Durations) -> Path:
@@ -106,7 +111,7 @@ def critical_path(definition: SagaDefinition, durations: Durations) -> Path:
     """
     unknown = timedelta(0) if durations else UNIT
     longest: dict[str, Path] = {}
-    for name in definition.order:
+    for name in (name for name in definition.order if name not in definition.mains):
         paths = [longest[before] for before in definition[name].after]
         steps, length = max(
             paths, key=lambda path: (path.length, len(path.steps)), default=Path((), timedelta(0))
@@ -117,7 +122,7 @@ def critical_path(definition: SagaDefinition, durations: Durations) -> Path:
 
 def failures(definition: SagaDefinition, durations: Durations) -> list[Failure]:
     """Give, for each step, what follows when it fails for good, with workers enough for every open step."""
-    return [_failure(definition, durations, step.name) for step in definition.steps]
+    return [_failure(definition, durations, name) for name in _usual(definition)]
 
 
 def undo_plan(
@@ -127,7 +132,7 @@ def undo_plan(
 
     ``in_flight`` names the steps that a worker owns. Raises ``IllegalTransition`` when it cannot turn back.
     """
-    if state.status not in (SagaStatus.COMPENSATING, SagaStatus.STUCK):
+    if state.status not in (SagaStatus.COMPENSATING, SagaStatus.STUCK) or state.reason == PAST_PIVOT:
         event = CancelRequested(in_flight=tuple(sorted(in_flight)))
         state = machine.apply(state, machine.decide(definition, state, event, now=now))
     before = {name for name, step in state.steps.items() if step.undoing}
@@ -135,6 +140,10 @@ def undo_plan(
     run.waves = [tuple(before)] if before else []
     list(run.events())
     return run.plan(tuple(sorted(in_flight)))
+
+
+def _usual(definition: SagaDefinition) -> list[str]:
+    return [step.name for step in definition.steps if step.name not in definition.mains]
 
 
 def _failure(definition: SagaDefinition, durations: Durations, step: str) -> Failure:
@@ -187,7 +196,8 @@ class _Run:
     def plan(self, in_flight: tuple[str, ...]) -> UndoPlan:
         """Give what was undone by now."""
         undoable = [step.name for step in self.definition.steps if step.undo is not None]
-        left = [name for name, step in self.state.steps.items() if needs_undo(step)]
+        turned = self.state.status in _BACK and self.state.reason != PAST_PIVOT
+        left = [name for name, step in self.state.steps.items() if turned and needs_undo(step)]
         return UndoPlan(
             tuple(tuple(name for name in undoable if name in wave) for wave in self.waves),
             in_flight,

@@ -12,6 +12,12 @@ from typing import NamedTuple
 
 from django_saga.core.states import Outcome, SagaStatus, StepStatus
 
+# Why a saga that went forward to its end did not go the usual way.
+SKIPPED_OVER = "step skipped"
+STOOD_IN = "alternate taken"
+FORWARD_REASONS = frozenset({SKIPPED_OVER, STOOD_IN})
+PAST_PIVOT = "failed past the pivot"
+
 
 class StepState(NamedTuple):
     """One step. ``attempt`` and ``crashes`` count within the phase: a compensation starts again at 0.
@@ -40,6 +46,11 @@ class StepState(NamedTuple):
         """True while an outcome of the step may arrive."""
         return self.status is StepStatus.SCHEDULED or self.status is StepStatus.UNDO_SCHEDULED
 
+    @property
+    def is_dead(self) -> bool:
+        """True for a forward step that ended without success: past the pivot it holds the saga up."""
+        return self.status is StepStatus.FAILED or self.status is StepStatus.UNKNOWN
+
     def begin_undo(self, now: datetime) -> StepState:
         """Open the compensation."""
         status = StepStatus.UNDO_SCHEDULED
@@ -61,4 +72,9 @@ class SagaState(NamedTuple):
     @property
     def failing(self) -> bool:
         """True once a step failed for good and other branches go on all the same."""
-        return bool(self.reason) and self.status is SagaStatus.RUNNING
+        return is_failing(self.status, self.reason)
+
+
+def is_failing(status: SagaStatus, reason: str) -> bool:
+    """True for the status and reason of a saga that still runs though a step of it failed for good."""
+    return bool(reason) and status is SagaStatus.RUNNING and reason not in FORWARD_REASONS

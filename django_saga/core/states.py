@@ -15,7 +15,7 @@ class SagaStatus(StrEnum):
     COMPENSATING = "compensating"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
-    STUCK = "stuck"  # a compensation is dead: a person is needed
+    STUCK = "stuck"  # a compensation is dead, or a step past the pivot: a person is needed
     SUPERSEDED = "superseded"
 
     @property
@@ -84,6 +84,32 @@ class CompensationPolicy(StrEnum):
     CONTINUE = "continue"  # all others are run
     STOP = "stop"  # those whose turn has come are run, no further ones until none is dead any more
     SKIP_DEPENDENTS = "skip_dependents"  # those that would follow it wait for it; other branches are undone
+
+
+class ForwardRecovery(StrEnum):
+    """What becomes of a saga when a step past its pivot failed for good: there is no way back.
+
+    ``ALTERNATE`` names the step to run instead: ``ForwardRecovery.ALTERNATE(ship_by_post)``.
+    """
+
+    MANUAL = "manual"  # it waits for a person
+    RETRY = "retry"  # the step is tried for ever, at the longest wait of its policy in the end
+    ALTERNATE = "alternate"  # another step stands in for it
+    SKIP = "skip"  # the saga goes on without it
+    COMPENSATE = "compensate"  # the saga turns back in spite of the pivot
+
+    def __call__(self, step: object) -> Alternate:
+        """Give the policy with the step, or its name, that stands in."""
+        if self is not ForwardRecovery.ALTERNATE:
+            raise TypeError(f"ForwardRecovery.{self.name} takes no step")
+        return Alternate(step)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """A step, or its name, that stands in for one that failed for good."""
+
+    step: object
 
 
 TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})

@@ -24,6 +24,9 @@ def to_data(definition: SagaDefinition) -> dict[str, Any]:
     """
     data: dict[str, Any] = {name: value for name, value in _plain(definition).items() if name not in _APART}
     data["steps"] = [step_data(step) for step in definition.steps]
+    for step in data["steps"]:
+        if main := definition.mains.get(step["name"]):
+            step["stands_in_for"] = main
     return data
 
 

@@ -84,3 +84,21 @@ def abandoned(step: StepState) -> StepState:
         status = StepStatus.FAILED if step.attempt else StepStatus.SKIPPED
     outcome = Outcome.FAILED if status is StepStatus.FAILED else step.outcome
     return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None)
+
+
+def endless(
+    step: StepState, event: events.StepFailed | events.StepUnknown, policy: Retry, now: datetime
+) -> StepState:
+    """Give the step scheduled for one more attempt though its policy allows none."""
+    wait = policy.backoff(max(1, event.attempt - step.crashes), chance=event.chance)
+    return step._replace(attempt=event.attempt, due_at=now + wait, deadline_at=None)
+
+
+def still_in_doubt(step: StepState) -> Outcome:
+    """Give what another attempt of a dead step starts from: doubt stays."""
+    return Outcome.UNKNOWN if step.outcome is Outcome.UNKNOWN else Outcome.NONE
+
+
+def marked_done(step: StepState) -> StepState:
+    """Close a dead step whose effect is there by other means."""
+    return step._replace(status=StepStatus.SUCCEEDED, outcome=Outcome.SUCCEEDED, reason="")

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
 from django_saga.core.definition import SagaDefinition, StepDefinition
+from django_saga.core.pivot import forward_problems
+from django_saga.core.problem import Problem, did_you_mean
 from django_saga.core.states import CompensationPolicy, FailurePolicy
 
 MAX_NAME_LENGTH = 100
 MAX_QUEUE_LENGTH = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: ``code`` for programs, ``step`` is empty when it concerns the whole saga."""
-
-    code: str
-    step: str
-    message: str
-    hint: str
-
-    def __str__(self) -> str:
-        where = f"step {self.step!r}: " if self.step else ""
-        return f"{where}{self.message} {self.hint}"
-
-
 def problems(definition: SagaDefinition, *, max_steps: int = 200) -> list[Problem]:
     """Give everything that is wrong with ``definition``; whatever it says, none of it raises."""
     found = [*_saga(definition, max_steps), *_names(definition)]
+    graph = list(_graph(definition))
+    sound = not graph and not any(problem.code == "duplicate-step" for problem in found)
+    past_pivot = definition.past_pivot if sound else frozenset()
     for step in definition.steps:
-        found += [*_step(step), *_compensation(step)]
-    return found + list(_graph(definition))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Give " Did you mean …?" for the closest of ``known``, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+        found += [*_step(step), *_compensation(step, past_pivot)]
+    return found + graph + (list(forward_problems(definition)) if sound else [])
 
 
 def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
@@ -125,10 +108,10 @@ def _step(step: StepDefinition) -> Iterator[Problem]:
         )
 
 
-def _compensation(step: StepDefinition) -> Iterator[Problem]:
+def _compensation(step: StepDefinition, past_pivot: frozenset[str]) -> Iterator[Problem]:
     undo = step.undo
     if undo is None:
-        if not step.no_compensation:
+        if not (step.no_compensation or step.pivot or step.name in past_pivot):
             yield Problem(
                 "no-compensation",
                 step.name,

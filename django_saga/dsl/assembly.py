@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
+from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
-from django_saga.core.states import FailurePolicy, Grace
-from django_saga.core.validation import Problem
+from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
 from django_saga.dsl.step import Attempted, Compensation, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
@@ -62,9 +62,12 @@ class Assembly:
     def define(self, saga: Any, name: str) -> SagaDefinition:
         """Give the definition; what cannot be part of one is noted in ``problems`` and left out."""
         steps, before = [], ""
+        stand_ins = {_alternate(step) for _, step in self.steps}
         for _, step in self.steps:
             steps.append(self._step(step, before if before != step.name else "", saga.queue))
-            before = step.name
+            if step.name not in stand_ins:
+                before = step.name
+        steps = self._placed(steps)
         grace = saga.failure_policy if isinstance(saga.failure_policy, Grace) else None
         return SagaDefinition(
             name=name,
@@ -92,7 +95,29 @@ class Assembly:
             queue=queue if step.queue is None else step.queue,
             undo=None if undo is None else self._undo(undo),
             no_compensation=bool(step.no_compensation),
+            pivot=bool(step.pivot),
+            forward_recovery=_recovery(step),
+            alternate=_alternate(step),
         )
+
+    def _placed(self, steps: list[StepDefinition]) -> list[StepDefinition]:
+        """Put each step that stands in for another where that one stands."""
+        known = {step.name: step for step in steps}
+        given = {step.name: step.after for _, step in self.steps}
+        stand_ins = {step.alternate for step in steps}
+        for main in steps:
+            line = [main.name] if main.name not in stand_ins else []
+            while line and (other := known[line[-1]].alternate) in known and other not in line:
+                if given[other] is not None:
+                    self.report(
+                        "alternate",
+                        other,
+                        f"It stands in for {line[-1]!r} and has an after=[...] of its own.",
+                        "Remove after=[...]: it runs where that step would have.",
+                    )
+                known[other] = replace(known[other], after=main.after)
+                line.append(other)
+        return list(known.values()) if len(known) == len(steps) else steps
 
     def _undo(self, undo: Compensation) -> UndoDefinition:
         step = undo.step.name
@@ -232,6 +257,19 @@ def _written(base: type) -> list[tuple[str, Attempted]]:
     if written is not None:
         return list(written)
     return [(name, item) for name, item in vars(base).items() if isinstance(item, Attempted)]
+
+
+def _recovery(step: Step) -> ForwardRecovery | None:
+    given = step.forward_recovery
+    return ForwardRecovery.ALTERNATE if isinstance(given, Alternate) else given
+
+
+def _alternate(step: Step) -> str:
+    """Name the step that stands in for ``step``."""
+    if not isinstance(step.forward_recovery, Alternate):
+        return ""
+    other = step.forward_recovery.step
+    return other if isinstance(other, str) else str(getattr(other, "name", other))
 
 
 def _is_twin(left: object, right: object) -> bool:

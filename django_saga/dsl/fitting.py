@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, InitVar, fields, is_dataclass, replace
 from enum import Enum
 from typing import Annotated, Any, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin
 
-from django_saga.core.validation import did_you_mean
+from django_saga.core.problem import did_you_mean
 from django_saga.dsl.scalars import (
     SIMPLE,
     Fit,

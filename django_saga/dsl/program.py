@@ -14,7 +14,7 @@ from django.db import connections
 from django_saga.conf import get_settings
 from django_saga.core import encoding, validation
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.validation import Problem
+from django_saga.core.problem import Problem
 from django_saga.dsl.assembly import Functions
 from django_saga.dsl.scalars import UnsupportedType
 from django_saga.dsl.schema import Schema, TypeSchema, schema_for

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from django_saga.core.validation import did_you_mean
+from django_saga.core.problem import did_you_mean
 from django_saga.dsl.program import Program
 from django_saga.exceptions import UnknownSaga
 

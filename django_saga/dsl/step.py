@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any, Self, TypeAlias, overload
 
 from django_saga.core.retry import Retry
+from django_saga.core.states import Alternate, ForwardRecovery
 
 StepFunction: TypeAlias = Callable[..., Any]
 Duration: TypeAlias = float | timedelta
@@ -58,6 +59,8 @@ class Step(Attempted):
         atomic: bool = False,
         queue: str | None = None,
         no_compensation: bool = False,
+        pivot: bool = False,
+        forward_recovery: ForwardRecovery | Alternate | None = None,
     ) -> None:
         super().__init__(function, retry=retry, timeout=timeout, atomic=atomic)
         self.name = self.function_name if name is None else name
@@ -65,6 +68,8 @@ class Step(Attempted):
         self.deadline = deadline
         self.queue = queue
         self.no_compensation = no_compensation
+        self.pivot = pivot
+        self.forward_recovery = forward_recovery
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
@@ -134,6 +139,8 @@ def step(
     atomic: bool = False,
     queue: str | None = None,
     no_compensation: bool = False,
+    pivot: bool = False,
+    forward_recovery: ForwardRecovery | Alternate | None = None,
 ) -> Callable[[StepFunction], Step]: ...
 
 
@@ -144,7 +151,8 @@ def step(function: StepFunction | None = None, /, **options: Any) -> Any:
     out, the step written before it; ``[]`` starts at once. ``timeout`` bounds one attempt, ``deadline`` the
     step with all its attempts (seconds or ``timedelta``). ``atomic``: the function's effects in the database,
     its result and what comes next are one transaction. ``queue``: where workers find it.
-    ``no_compensation``: there is nothing to undo.
+    ``no_compensation``: there is nothing to undo. ``pivot``: once it succeeded the saga can only go forward;
+    ``forward_recovery`` says what happens when a step past it failed for good.
     """
 
     def decorate(function: StepFunction) -> Step:

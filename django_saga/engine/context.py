@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django_saga.core import encoding
 from django_saga.core.states import Outcome
-from django_saga.engine.tasks import Task
+from django_saga.engine.tasks import Task, result_of
 
 
 class Results(Mapping[Any, Any]):
@@ -21,13 +21,13 @@ class Results(Mapping[Any, Any]):
 
     def __getitem__(self, step: Any) -> Any:
         name = step if isinstance(step, str) else step.name
-        text = self._task.payloads.get(name, (None, None))[0]
+        counts, text = result_of(self._task.program.definition, name, self._task.payloads)
         if text is None:
             known = ", ".join(sorted(self)) or "none"
             raise KeyError(
                 f"step {self._task.row.name} has no result of {name!r}: it sees steps it waits for ({known})"
             )
-        return self._task.program.decode_result(name, encoding.decode(text))
+        return self._task.program.decode_result(counts, encoding.decode(text))
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, (result, _) in self._task.payloads.items() if result is not None)

@@ -12,9 +12,10 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga.core import encoding
-from django_saga.core.state import SagaState
+from django_saga.core.state import PAST_PIVOT, SagaState
 from django_saga.core.states import SagaStatus
 from django_saga.engine import past, versions
+from django_saga.engine.tasks import result_of
 from django_saga.exceptions import SagaFailed, SagaNotFinished, SagaNotFound
 from django_saga.models import SagaInstance
 from django_saga.store import sagas
@@ -119,9 +120,10 @@ class SagaHandle:
 
     def _failure(self, row: SagaInstance) -> SagaFailed:
         at = f" at step {row.culprit}" if row.culprit else ""
+        dead = "" if row.reason == PAST_PIVOT else "a compensation is dead and "
         told = {
             SagaStatus.COMPENSATED: f"was undone: {row.reason}{at}",
-            SagaStatus.STUCK: f"is stuck, a compensation is dead and a person is needed ({row.reason}{at})",
+            SagaStatus.STUCK: f"is stuck, {dead}a person is needed ({row.reason}{at})",
         }.get(SagaStatus(row.status), f"is {row.status}")
         return SagaFailed(f"Saga {self.name} {self.id} {told}.", saga_id=self.id, status=row.status)
 
@@ -129,7 +131,7 @@ class SagaHandle:
         stored = sagas.payloads(self.using, [self.id]).get(self.id, {})
         results = {}
         for name in program.definition.sinks:
-            text = stored.get(name, (None, None))[0]
+            _, text = result_of(program.definition, name, stored)
             results[name] = None if text is None else encoding.decode(text)
         if len(results) == 1:
             [only] = results.items()

@@ -22,7 +22,7 @@ from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepEvent
+from django_saga.core.events import Event, StepEvent, StepMarkedDone
 from django_saga.core.state import StepState
 from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.engine import versions
@@ -91,12 +91,21 @@ def record(
     return recorded
 
 
-def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *, why: str = "") -> Recorded:
+def tell(
+    using: str,
+    saga_id: UUID,
+    definition: SagaDefinition,
+    event: Event,
+    *,
+    why: str = "",
+    result: str | None = None,
+) -> Recorded:
     """Feed an event that is not the end of an attempt (a deadline, an operator's word), in one transaction.
 
     ``definition`` is the saga's as the caller knows it: if the saga was migrated since, the one it has now
-    decides. ``why`` goes into the history. Raises ``IllegalTransition`` when the saga's state has no rule for
-    the event, ``SagaNotFound`` when there is none, ``UnknownSaga`` when the code lacks its definition.
+    decides. ``why`` goes into the history, ``result`` (JSON text) into the event's step. Raises
+    ``IllegalTransition`` when the saga's state has no rule for the event, ``SagaNotFound`` when there is
+    none, ``UnknownSaga`` when the code lacks its definition.
     """
     with transaction.atomic(using=using):
         found = sagas.lock(using, [saga_id])
@@ -111,6 +120,8 @@ def tell(using: str, saga_id: UUID, definition: SagaDefinition, event: Event, *,
         recorded = Recorded(now=now)
         event = work.observed(event)
         work.decide(event, now)
+        if result is not None and isinstance(event, StepMarkedDone):
+            work.rows[event.step].result = result
         entries = [history.Entry(saga_id, event, error=why)]
         _write(using, {saga_id: work}, entries, recorded, None, now)
     return recorded
@@ -182,7 +193,7 @@ def _write(
                 recorded.waiting = True
                 recorded.left_in.add(row.queue)
         before, after = work.saga, work.state
-        if after.deadline_at is not None and after.deadline_at != before.deadline_at:
+        if after.deadline_at != before.deadline_at:
             sagas.write_deadline(using, before.id, after.deadline_at)
         if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
             statuses[before.id] = (after.status, after.reason, after.culprit)
@@ -286,7 +297,7 @@ def _known(work: Work, row: StepRow) -> dict[str, StepRow] | None:
 def _wanted(work: Work, row: StepRow) -> frozenset[str]:
     """Name the steps whose payloads the step may ask for: those it waited for; to undo, all that have any."""
     if not row.undo:
-        return work.definition.ancestors[row.name]
+        return work.definition.ancestors[row.name] - work.definition.mains.keys()
     steps = work.state.steps.values()
     return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
 

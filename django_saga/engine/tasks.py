@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from django_saga.conf import get_settings
-from django_saga.core.definition import StepDefinition
+from django_saga.core.definition import SagaDefinition, StepDefinition
 from django_saga.core.events import StepEvent
 from django_saga.core.retry import Retry
 from django_saga.store.rows import StepRow
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 # By step: its result and its compensation data.
 Payloads = Mapping[str, tuple[str | None, str | None]]
+
+
+def result_of(definition: SagaDefinition, name: str, payloads: Payloads) -> tuple[str, str | None]:
+    """Give the result that counts for the step ``name``, and the step it is of: itself, or what stood in."""
+    for each in (name, *definition.stand_ins.get(name, ())):
+        text = payloads.get(each, (None, None))[0]
+        if text is not None:
+            return each, text
+    return name, None
 
 
 @dataclass(slots=True, eq=False)

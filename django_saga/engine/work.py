@@ -10,7 +10,7 @@ from uuid import UUID
 from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepSucceeded
-from django_saga.core.state import SagaState
+from django_saga.core.state import SagaState, is_failing
 from django_saga.core.states import SagaStatus
 from django_saga.engine.tasks import Outcome, Task
 from django_saga.store import sagas
@@ -71,7 +71,7 @@ class Work:
     def needs(self, event: Event) -> None:
         """Note which steps beside those of the batch the machine will ask for; None stands for all."""
         if self.names is not None:
-            failing = self.saga.status is SagaStatus.RUNNING and bool(self.saga.reason)
+            failing = is_failing(self.saga.status, self.saga.reason)
             more = machine.reads(self.definition, self.saga.status, event, failing=failing)
             self.names = None if more is None else self.names | more
 

@@ -7,7 +7,7 @@ from django.db import DatabaseError
 
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.plain import plain
-from django_saga.core.validation import did_you_mean
+from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
 from django_saga.engine import versions
 from django_saga.exceptions import InvalidDefinition, UnknownSaga

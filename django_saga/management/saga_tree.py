@@ -24,6 +24,10 @@ _TURNS = {
     "cancel_requested": "cancelled",
     "deadline_passed": "turned back: its deadline passed",
     "undo_retried": "an operator had the compensation tried again",
+    "step_retried": "an operator had the step tried again",
+    "step_skipped": "an operator skipped the step",
+    "step_marked_done": "an operator marked the step as done",
+    "compensate_requested": "turned back at an operator's request",
     "migrated": "went on by another version",
 }
 

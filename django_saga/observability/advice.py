@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import span
+from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import UnknownSaga
@@ -20,6 +21,7 @@ from django_saga.observability.story import StepStory, Story
 
 # Workers look for due steps every second or so, and for dead workers' steps as often.
 _LATE = timedelta(seconds=10)
+_FAILED = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
 class Advice(NamedTuple):
@@ -34,6 +36,8 @@ def advice(story: Story) -> list[Advice]:
     if story.past:
         return []
     if story.saga.status == SagaStatus.STUCK:
+        if story.saga.reason == PAST_PIVOT:
+            return [_held_up(story, step) for step in story.steps if step.status in _FAILED]
         return [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
     if not SagaStatus(story.saga.status).is_live:
         return []
@@ -61,13 +65,28 @@ def _dead(story: Story, step: StepStory) -> Advice:
         "Mend the cause, then have it tried again, in “manage.py shell”. "
         "What it would have undone still stands until then."
     )
+    return Advice(plain(f"{told.rstrip('.')}. {todo}"), _call(story, "retry_compensation", step.row.name))
+
+
+def _held_up(story: Story, step: StepStory) -> Advice:
+    assert step.row is not None
+    facts = {"step": step.row.name, "status": step.row.status, "reason": step.row.reason}
+    told = _("%(step)s is %(status)s for good (%(reason)s), and the saga is past its pivot") % facts
+    if step.row.error:
+        told = f"{told}: {one_line(step.row.error)}"
+    todo = _(
+        "Mend the cause and have it tried again, in “manage.py shell”; or skip_step, mark_done with the "
+        "result it should have had, or compensate the saga in spite of its pivot."
+    )
+    return Advice(plain(f"{told.rstrip('.')}. {todo}"), _call(story, "retry_step", step.row.name))
+
+
+def _call(story: Story, action: str, step: str) -> str:
     # Text in JSON is text in Python too; whatever the name is, the code stays a call with one text.
-    name = json.dumps(step.row.name)
-    call = f'operations.retry_compensation(UUID("{story.saga.pk}"), {name}, by="…", why="…"'
+    call = f'operations.{action}(UUID("{story.saga.pk}"), {json.dumps(step)}, by="…", why="…"'
     if story.saga._state.db not in (None, "default"):
         call += f", using={json.dumps(story.saga._state.db)}"
-    code = f"from uuid import UUID\nfrom django_saga import operations\n{call})"
-    return Advice(plain(f"{told.rstrip('.')}. {todo}"), code)
+    return f"from uuid import UUID\nfrom django_saga import operations\n{call})"
 
 
 def _unregistered(story: Story) -> Iterator[Advice]:

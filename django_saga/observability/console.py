@@ -9,6 +9,7 @@ import time
 from typing import Any, TextIO
 
 from django_saga import signals
+from django_saga.core.state import PAST_PIVOT
 from django_saga.engine.tasks import Outcome
 from django_saga.store.errors import is_conflict
 
@@ -131,11 +132,12 @@ def _saga_finished(*, saga_id: Any, name: str, status: str, reason: str, culprit
     at = f" at {culprit}" if culprit else ""
     if status == "stuck":
         logger.error(
-            "saga %s %s is stuck: %s%s; a compensation is dead, see saga_show %s",
+            "saga %s %s is stuck: %s%s%s, see saga_show %s",
             name,
             saga_id,
             reason,
             at,
+            "" if reason == PAST_PIVOT else "; a compensation is dead",
             saga_id,
         )
     elif status != "completed":

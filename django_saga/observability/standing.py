@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_saga.core.spans import span
+from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaInstance, SagaStep
 
@@ -36,7 +37,9 @@ def telling_steps(using: str, sagas: Sequence[SagaInstance]) -> dict[UUID, list[
 def where(saga: SagaInstance, steps: Sequence[SagaStep], now: datetime) -> str:
     """Say where ``saga`` stands, from its ``telling_steps``."""
     if saga.status == SagaStatus.COMPLETED:
-        return took(saga)
+        return "; ".join(told for told in (why(saga), took(saga)) if told)
+    if saga.status == SagaStatus.STUCK and saga.reason == PAST_PIVOT:
+        return why(saga, steps)
     if saga.status == SagaStatus.STUCK:
         return _several(_dead(step) for step in steps if step.status == StepStatus.UNDO_FAILED)
     live = sorted((step for step in steps if step.status in LIVE_STEP), key=_running_first)
@@ -46,7 +49,7 @@ def where(saga: SagaInstance, steps: Sequence[SagaStep], now: datetime) -> str:
 
 
 def why(saga: SagaInstance, steps: Sequence[SagaStep] = ()) -> str:
-    """Say why ``saga`` turned back; nothing while it goes forward."""
+    """Say why ``saga`` turned back, is held up, or did not end the usual way; nothing while all is well."""
     if not saga.culprit:
         return saga.reason
     at = _("%(reason)s at %(step)s") % {"reason": saga.reason, "step": saga.culprit}

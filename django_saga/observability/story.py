@@ -79,7 +79,9 @@ class Story:
             return False
         barred: set[str] = set()
         for each in self.steps:  # those before a step come before it
-            if each.status in _GIVEN_UP or barred.intersection(each.node.after):
+            if each.status == "" and each.node.stands_in_for:
+                barred.add(each.node.name)  # unless it has been opened, nobody counts on it
+            elif each.status in _GIVEN_UP or barred.intersection(each.node.after):
                 barred.add(each.node.name)
         return step.node.name not in barred
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from django_saga.conf import get_settings
-from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import CancelRequested, Event, UndoRetried
+from django_saga.core.events import (
+    CancelRequested,
+    CompensateRequested,
+    Event,
+    StepMarkedDone,
+    StepRetried,
+    StepSkipped,
+    UndoRetried,
+)
 from django_saga.dsl.registry import registry
 from django_saga.engine import journal, recorder, wake
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
@@ -34,8 +42,41 @@ def retry_compensation(
     _act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
 
 
+def retry_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
+    """Have a step that is dead past the pivot tried again, with fresh attempts. Raises as ``cancel`` does."""
+    _act("retry step", saga_id, StepRetried(step=step), step=step, by=by, why=why, using=using)
+
+
+def skip_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
+    """Have a saga go on without a step that is dead past the pivot. Raises as ``cancel`` does."""
+    _act("skip step", saga_id, StepSkipped(step=step), step=step, by=by, why=why, using=using)
+
+
+def mark_done(
+    saga_id: UUID | str, step: str, result: Any = None, *, by: str, why: str = "", using: str | None = None
+) -> None:
+    """Have a step that is dead past the pivot count as done, with ``result``: its effect is there by other
+    means. Raises as ``cancel`` does, and ``EncodingError`` for a result that is none of the step's.
+    """
+    event = StepMarkedDone(step=step)
+    _act("mark done", saga_id, event, step=step, by=by, why=why, using=using, result=result)
+
+
+def compensate(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = None) -> None:
+    """Have a saga turn back and undo what was done, in spite of its pivot. Raises as ``cancel`` does."""
+    _act("compensate", saga_id, CompensateRequested(), step="", by=by, why=why, using=using)
+
+
 def _act(
-    action: str, saga_id: UUID | str, event: Event, *, step: str, by: str, why: str, using: str | None
+    action: str,
+    saga_id: UUID | str,
+    event: Event,
+    *,
+    step: str,
+    by: str,
+    why: str,
+    using: str | None,
+    result: Any = None,
 ) -> None:
     using = using or get_settings().database
     saga = _find(using, saga_id)
@@ -43,7 +84,9 @@ def _act(
     with transaction.atomic(using=using):
         before = after = _locked_status(using, saga.pk)
         try:
-            recorded = journal.tell(using, saga.pk, _definition(saga), event, why=why)
+            program = registry.get(saga.definition.name, saga.definition.version)
+            text = program.encode_result(step, result) if isinstance(event, StepMarkedDone) else None
+            recorded = journal.tell(using, saga.pk, program.definition, event, why=why, result=text)
         except (IllegalTransition, UnknownSaga) as error:
             refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
         else:
@@ -77,7 +120,3 @@ def _find(using: str, saga_id: UUID | str) -> SagaInstance:
 
 def _locked_status(using: str, saga_id: UUID) -> str:
     return sagas.lock(using, [saga_id])[saga_id].status
-
-
-def _definition(saga: SagaInstance) -> SagaDefinition:
-    return registry.get(saga.definition.name, saga.definition.version).definition

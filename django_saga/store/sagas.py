@@ -216,8 +216,8 @@ def write_status(using: str, changed: Mapping[UUID, tuple[SagaStatus, str, str]]
             )
 
 
-def write_deadline(using: str, saga_id: UUID, at: datetime) -> None:
-    """Write when a saga turns back if it still goes forward then."""
+def write_deadline(using: str, saga_id: UUID, at: datetime | None) -> None:
+    """Write when a saga turns back if it still goes forward then; None: never."""
     sql.execute(using, f"UPDATE {sql.table(SagaInstance)} SET deadline_at = %s WHERE id = %s", [at, saga_id])
 
 

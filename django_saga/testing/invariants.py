@@ -16,17 +16,23 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
     Event,
     Migrated,
+    Settled,
     StepEvent,
+    StepMarkedDone,
+    StepRetried,
+    StepSkipped,
     StepSucceeded,
     StepUnknown,
     UndoRetried,
 )
 from django_saga.core.migration import named_as_now
+from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import (
     LIVE_SAGA,
     LIVE_STEP,
     OWNED_STEP,
     CompensationPolicy,
+    ForwardRecovery,
     SagaStatus,
     StepStatus,
 )
@@ -80,6 +86,13 @@ class _Saga:
     def status(self) -> SagaStatus:
         return SagaStatus(self.row.status)
 
+    def passed(self, step: str) -> bool:
+        """True when the saga went past ``step``: it, or what stood in for it, succeeded or was skipped."""
+        return any(
+            name in self.steps and self.steps[name].status in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+            for name in (step, *self.definition.stand_ins[step])
+        )
+
     def ends(self, step: str, *, undo: bool) -> list[int]:
         """Positions in the history at which ``step``, or its compensation, succeeded."""
         return [
@@ -87,6 +100,18 @@ class _Saga:
             for at, event in enumerate(self.facts)
             if isinstance(event, StepSucceeded) and event.step == step and event.undo is undo
         ]
+
+    def passes(self, step: str) -> list[int]:
+        """Positions at which ``step``, or what may stand in for it, succeeded or was settled by a person. For
+        one whose failure is passed over, those at which it failed.
+        """
+        line = (step, *self.definition.stand_ins[step])
+        found = [at for name in line for at in self.ends(name, undo=False)]
+        if self.definition[line[-1]].forward_recovery is ForwardRecovery.SKIP:
+            found += self.begins(line[-1], undo=False)
+        settled = (StepSkipped, StepMarkedDone)
+        found += [at for at, e in enumerate(self.facts) if isinstance(e, settled) and e.step in line]
+        return sorted(found)
 
     def begins(self, step: str, *, undo: bool) -> list[int]:
         """Positions of any end of an attempt."""
@@ -119,7 +144,7 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
 def _renamed(told: Sequence[Event]) -> list[Event]:
     found: list[Event] = []
     for event, names in zip(told, named_as_now(told), strict=True):
-        if isinstance(event, StepEvent | UndoRetried):
+        if isinstance(event, StepEvent | UndoRetried | Settled):
             found.append(replace(event, step=names.get(event.step, event.step)))
         else:
             found.append(event)
@@ -135,8 +160,8 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
     except (IllegalTransition, UnknownSaga) as error:
         yield f"its history does not replay: {error}"
         return
-    folded = (state.status, state.reason, state.culprit)
-    stored = (saga.status, saga.row.reason, saga.row.culprit)
+    folded = (state.status, state.reason, state.culprit, state.deadline_at)
+    stored = (saga.status, saga.row.reason, saga.row.culprit, saga.row.deadline_at)
     if folded != stored:
         yield f"its history gives {folded}, its row says {stored}"
     if state.steps.keys() != saga.steps.keys():
@@ -157,17 +182,24 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
 
 
 def _ends_as_its_steps_do(saga: _Saga) -> Iterator[str]:
-    """Completed: every step succeeded. Compensated: nothing is left that has a compensation. Stuck: one is
-    dead.
+    """Completed: every step succeeded, or was passed in another way. Compensated: nothing is left that has a
+    compensation. Stuck: one is dead, or a step past the pivot.
     """
     statuses = {name: StepStatus(step.status) for name, step in saga.steps.items()}
     if saga.status is SagaStatus.COMPLETED:
-        missing = [s.name for s in saga.definition.steps if statuses.get(s.name) is not StepStatus.SUCCEEDED]
+        missing = [
+            step.name
+            for step in saga.definition.steps
+            if step.name not in saga.definition.mains and not saga.passed(step.name)
+        ]
         if missing:
             yield f"completed, but {missing} did not succeed"
         if any(isinstance(event, StepEvent) and event.undo for event in saga.facts):
             yield "completed, but something was undone"
-    if saga.status in (SagaStatus.COMPENSATED, SagaStatus.STUCK):
+    if saga.status is SagaStatus.STUCK and saga.row.reason == PAST_PIVOT:
+        if statuses.get(saga.row.culprit) not in (StepStatus.FAILED, StepStatus.UNKNOWN):
+            yield f"held up at {saga.row.culprit}, which is {statuses.get(saga.row.culprit)}"
+    elif saga.status in (SagaStatus.COMPENSATED, SagaStatus.STUCK):
         dead = [name for name, status in statuses.items() if status is StepStatus.UNDO_FAILED]
         if bool(dead) is not (saga.status is SagaStatus.STUCK):
             yield f"{saga.status}, with dead compensations {dead}"
@@ -206,10 +238,10 @@ def _is_never_lost(saga: _Saga) -> Iterator[str]:
 
 
 def _keeps_the_order(saga: _Saga) -> Iterator[str]:
-    """No step ends before those it waits for succeeded; none is undone while one behind it is not."""
+    """No step ends before those it waits for were passed; none is undone while one behind it is not."""
     for step in saga.definition.steps:
         for before in step.after:
-            ran, done = saga.begins(step.name, undo=False), saga.ends(before, undo=False)
+            ran, done = saga.begins(step.name, undo=False), saga.passes(before)
             if ran and ran[0] >= saga.moved_at and not (done and done[0] < ran[0]):
                 yield f"step {step.name} ran before {before} had succeeded"
         for before in saga.definition.ancestors[step.name]:
@@ -240,8 +272,13 @@ def _fences(saga: _Saga) -> Iterator[str]:
 def _counts_attempts(saga: _Saga) -> Iterator[str]:
     """Attempts stay within the policy, crashes within the limit."""
     retried = {getattr(e, "step", "") for e in saga.facts if e.kind == "undo_retried"}
+    endless = {e.step for e in saga.facts if isinstance(e, StepRetried)} | {
+        step.name for step in saga.definition.steps if step.forward_recovery is ForwardRecovery.RETRY
+    }
     for step in saga.definition.steps:
         for undo in (False, True):
+            if not undo and step.name in endless:
+                continue
             policy = step.retry if not undo else step.undo.retry if step.undo else None
             ended = [
                 e for e in saga.facts if isinstance(e, StepEvent) and (e.step, e.undo) == (step.name, undo)

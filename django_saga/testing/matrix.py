@@ -50,11 +50,8 @@ _ANYWHERE = [
     _Mishap("crashes after its effect", Crash, after_effect=True),
     _Mishap("runs twice", calls=2),
 ]
-_STEP = [
-    _Mishap("fails before its effect", _refusal),
-    *_ANYWHERE,
-    _Mishap("is in flight when the saga is cancelled", cancels=True),
-]
+_CANCELLED = _Mishap("is in flight when the saga is cancelled", cancels=True)
+_STEP = [_Mishap("fails before its effect", _refusal), *_ANYWHERE, _CANCELLED]
 # An atomic step has its effect when it is recorded: it is never in doubt.
 _ATOMIC_STEP = [*_STEP, _Mishap("fails after its effect", _refusal, after_effect=True)]
 _OUTSIDE_STEP = [
@@ -76,11 +73,17 @@ def saga_matrix(saga: type[Saga]) -> list[SagaCase]:
     They are parameters for ``pytest.mark.parametrize``, and for a loop with ``subTest``. Asks no database.
     """
     cases = [SagaCase(saga, "", False, _NOTHING)]
-    for step in saga.program.definition.steps:
+    definition = saga.program.definition
+    for step in definition.steps:
+        if step.name in definition.mains:
+            continue  # it runs only where another one failed
+        no_way_back = step.pivot or step.name in definition.past_pivot
         cases += [
-            SagaCase(saga, step.name, False, how) for how in (_ATOMIC_STEP if step.atomic else _OUTSIDE_STEP)
+            SagaCase(saga, step.name, False, how)
+            for how in (_ATOMIC_STEP if step.atomic else _OUTSIDE_STEP)
+            if not (no_way_back and how is _CANCELLED)
         ]
-        if step.undo is not None:
+        if step.undo is not None and not step.pivot:
             # The first failure of one that is tried once is for a person.
             cases += [
                 SagaCase(saga, step.name, True, how)
@@ -132,6 +135,9 @@ class SagaCase:
                 "wrong, and leave out the cases of steps that it does not come to."
             )
         allowed = [SagaStatus.COMPLETED, *([SagaStatus.COMPENSATED] if self.step else [])]
+        definition = self.saga.program.definition
+        if self.step in {definition.pivot, *definition.past_pivot} - {""}:
+            allowed.append(SagaStatus.STUCK)  # forward is the only way, and a person has to find it
         if (status := saga.status) not in allowed:
             raise AssertionError(f"{self}: the saga is {status}, not {' or '.join(allowed)}.")
         invariants.check(SagaInstance.objects.using(lab.using).filter(pk=saga.id))
@@ -156,7 +162,11 @@ class SagaCase:
         behind it, the saga is cancelled while it is in flight.
         """
         definition = self.saga.program.definition
-        behind = [name for name in definition.order if self.step in definition.ancestors[name]]
+        behind = [
+            name
+            for name in definition.order
+            if self.step in definition.ancestors[name] and name not in definition.past_pivot
+        ]
         where = Place(behind[-1] if behind else self.step, saga=definition.name)
         return Fault(
             told=f"the saga turns back at {where.step}",

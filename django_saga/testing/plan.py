@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db import transaction
 
 from django_saga import ports
-from django_saga.core.validation import did_you_mean
+from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
 from django_saga.dsl.step import Compensation, Step, StepFunction
 from django_saga.engine.context import Context

@@ -108,7 +108,7 @@ LINE = re.compile(
     r"%% [\w .-]*"
     r"|flowchart TD"
     r'|    s\d+\["[\w .-]*"\]|    s\d+\[\["[\w .-]* - atomic"\]\]|    u\d+\("[\w .-]*"\)'
-    r"|    s\d+ --> s\d+|    s\d+ -\. undo \.-> u\d+"
+    r"|    s\d+ --> s\d+|    s\d+ -\. undo \.-> u\d+|    s\d+ -\. if it fails \.-> s\d+"
     r"|    classDef undo stroke-dasharray: 4 3|    class u\d+(,u\d+)* undo",
     re.ASCII,
 )

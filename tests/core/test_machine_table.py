@@ -12,6 +12,7 @@ from types import MappingProxyType
 import pytest
 
 from django_saga.core import events, machine
+from django_saga.core.decision import Decision
 from django_saga.core.events import Cause, Event
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import Outcome, SagaStatus, StepStatus
@@ -27,7 +28,7 @@ def example(kind: str, *, step: str = "a", undo: bool = False) -> Event:
     cls = events.EVENTS[kind]
     if issubclass(cls, events.StepEvent):
         return cls(step=step, attempt=1, undo=undo)
-    return cls(step=step) if cls is events.UndoRetried else cls()
+    return cls(step=step) if issubclass(cls, (events.UndoRetried, events.Settled)) else cls()
 
 
 def state(saga: SagaStatus, step: StepStatus) -> SagaState:
@@ -44,17 +45,19 @@ def test_the_table_holds_these_moves_and_no_other():
     forward = {"step_succeeded", "step_failed", "step_unknown", "deadline_passed", "cancel_requested"}
     back = {"step_succeeded", "step_failed", "step_unknown", "step_not_started", "undo_retried"}
 
+    settled = {"step_retried", "step_skipped", "step_marked_done", "compensate_requested"}
+
     found: dict[str, set[str]] = {status.value: set() for status in SagaStatus}
     for status, kind in machine.RULES:
         found[status].add(kind.kind)
 
     assert found == {
-        "pending": forward,
-        "running": forward,
+        "pending": {*forward, "compensate_requested"},
+        "running": forward | settled,
         "compensating": back,
         "completed": set(),
         "compensated": set(),
-        "stuck": {"undo_retried"},
+        "stuck": {*settled, "undo_retried"},
         "superseded": set(),
     }
 
@@ -92,7 +95,7 @@ def test_a_step_takes_an_outcome_only_while_it_is_open_for_it(kind, step, undo):
     event = example(kind, undo=undo)
     # A compensation is never called off.
     if (step, undo) in OPEN_FOR and not (undo and kind == "step_not_started"):
-        assert isinstance(machine.decide(define("a"), before, event, now=EPOCH), machine.Decision)
+        assert isinstance(machine.decide(define("a"), before, event, now=EPOCH), Decision)
         return
 
     with pytest.raises(IllegalTransition, match=f"step a is {step}"):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
+from django_saga.core.problem import Problem, did_you_mean
 from django_saga.core.states import CompensationPolicy, FailurePolicy
-from django_saga.core.validation import Problem, did_you_mean, problems
+from django_saga.core.validation import problems
 
 UNDO = UndoDefinition(function="refund")
 

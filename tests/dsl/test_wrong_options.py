@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from django_saga.core.problem import Problem
 from django_saga.core.retry import Retry
-from django_saga.core.validation import Problem
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import step
 from django_saga.exceptions import InvalidDefinition

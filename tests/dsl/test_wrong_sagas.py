@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_saga.core.validation import Problem
+from django_saga.core.problem import Problem
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import step
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Context, FailurePolicy, OutcomeUnknown, PermanentFailure, Retry, Saga, step
+from django_saga import (
+    Context,
+    FailurePolicy,
+    ForwardRecovery,
+    OutcomeUnknown,
+    PermanentFailure,
+    Retry,
+    Saga,
+    step,
+)
 from tests import ledger
 
 # No wait between attempts: a sweep is to see them too.
@@ -163,6 +172,40 @@ class SweepUnknownSaga(Saga):
     def refund(self, ctx: Context) -> None:
         assert (ctx.result, ctx.outcome) == (None, "unknown")
         _outside(ctx)
+
+
+class SweepPivotSaga(Saga):
+    """Past its pivot one branch is skipped, and in the other another step stands in."""
+
+    @step(atomic=True, retry=_TRIES)
+    def reserve(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @reserve.compensation(atomic=True, retry=_TRIES)
+    def release(self, ctx: Context) -> None:
+        raise AssertionError("there is no way back")
+
+    @step(pivot=True, retry=Retry(attempts=3, delay=0))
+    def pay(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @step(after=[pay], retry=_TRIES, forward_recovery=ForwardRecovery.SKIP)
+    def thank(self, ctx: Context) -> str:
+        return _last(ctx, True)
+
+    @step(retry=_TRIES)
+    def post(self, ctx: Context) -> str:
+        assert ctx.results["pay"] == "pay"
+        return _outside(ctx)
+
+    @step(after=[pay], atomic=True, retry=_TRIES, forward_recovery=ForwardRecovery.ALTERNATE(post))
+    def ship(self, ctx: Context) -> str:
+        raise PermanentFailure("no van today")
+
+    @step(after=[thank, ship], atomic=True, retry=_TRIES)
+    def close(self, ctx: Context) -> str:
+        assert ctx.results["ship"] == "post"
+        return _in_database(ctx)
 
 
 class SweepStuckSaga(Saga):

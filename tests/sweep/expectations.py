@@ -99,6 +99,19 @@ CANONICAL = (
         outside=_words("charge:do charge:undo"),
         order=_chain("reserve:do < charge:do < charge:undo < reserve:undo"),
     ),
+    Canonical(
+        "past the pivot",
+        "sweep_pivot",
+        {},
+        "completed",
+        inside=_words("reserve:do close:do"),
+        outside=_words("pay:do post:do"),
+        order=(
+            *_chain("reserve:do < pay:do < post:do < close:do"),
+            *_chain("pay:do < thank:do < close:do"),
+        ),
+        silent=_words("thank:do"),
+    ),
 )
 
 

@@ -11,9 +11,9 @@ from django.db import connections
 
 from django_saga.conf import get_settings
 from django_saga.core.plain import plain
+from django_saga.core.problem import did_you_mean
 from django_saga.core.spans import parse_span, span
 from django_saga.core.states import SagaStatus
-from django_saga.core.validation import did_you_mean
 from django_saga.management.json_output import document
 from django_saga.management.saga_table import as_json, table
 from django_saga.management.terminal import Terminal, colour_wanted

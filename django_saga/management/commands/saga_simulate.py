@@ -14,9 +14,9 @@ from django_saga.conf import get_settings
 from django_saga.core import simulation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.plain import plain
+from django_saga.core.problem import did_you_mean
 from django_saga.core.simulation import Failure, Path, UndoPlan
 from django_saga.core.spans import parse_span, span
-from django_saga.core.validation import did_you_mean
 from django_saga.management.definition_lookup import the_definition
 from django_saga.management.json_output import document
 from django_saga.management.terminal import Terminal, colour_wanted
@@ -119,7 +119,7 @@ def _lines(
     yield ""
     yield terminal.strong("Layers")
     for number, layer in enumerate(layers, start=1):
-        yield f"  {number:>3}  {_names(layer)}"
+        yield f"  {number:>3}  {', '.join(_with_stand_ins(definition, step) for step in layer)}"
     yield ""
     yield terminal.strong("Critical path")
     yield f"  {' → '.join(map(plain, path.steps))}"
@@ -172,6 +172,12 @@ def _waves(definition: SagaDefinition, plan: UndoPlan) -> str:
 def _compensation(definition: SagaDefinition, step: str) -> str:
     undo = definition[step].undo
     return undo.function if undo else ""
+
+
+def _with_stand_ins(definition: SagaDefinition, step: str) -> str:
+    others = definition.stand_ins[step]
+    pivot = " [pivot]" if step == definition.pivot else ""
+    return plain(step) + pivot + (f" (else {_names(others)})" if others else "")
 
 
 def _names(steps: tuple[str, ...] | list[str]) -> str:
