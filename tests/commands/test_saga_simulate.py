@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError
 
+from django_saga import ForwardRecovery, Saga, step
+from django_saga.dsl.registry import registry
 from tests.commands.rows import a_definition, a_saga, an_event
 from tests.commands.screen import document, written
 from tests.sagas.view_sagas import ViewedSaga
@@ -61,6 +63,32 @@ def test_without_any_times_steps_are_counted():
     said = written("saga_simulate", "viewed")
 
     assert "reserve → charge → invoice → confirm\n  4 steps; nothing is known of how long they take" in said
+
+
+def test_a_pivot_and_what_stands_in_are_named_where_they_stand():
+    with registry.isolated():
+
+        class Parcel(Saga):
+            @step
+            def pay(self, ctx): ...
+
+            @pay.compensation
+            def pay_back(self, ctx): ...
+
+            @step(pivot=True, no_compensation=True)
+            def send(self, ctx): ...
+
+            @step
+            def bike(self, ctx): ...
+
+            @step(after=[send], forward_recovery=ForwardRecovery.ALTERNATE(bike))
+            def van(self, ctx): ...
+
+        said = written("saga_simulate", "parcel")
+
+    assert "    2  send [pivot]\n    3  van (else bike)\n" in said
+    ends = ["  van", "    has run    pay, send, bike", "    undone     nothing", "    ends       completed"]
+    assert said.splitlines()[-4:] == ends
 
 
 def test_json_has_all_of_it():
