@@ -119,6 +119,16 @@ class IllegalTransition(SagaError):
     """The event does not fit the saga's state; nothing was changed."""
 
 
+class MigrationRefused(IllegalTransition):
+    """The saga, or any, cannot go on by the other version; nothing was changed. ``reasons`` says why, one by
+    one.
+    """
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
 class LeaseLost(SagaError):
     """Another worker owns the step now, or it was fenced; the outcome was thrown away."""
 

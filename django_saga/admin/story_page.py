@@ -190,6 +190,7 @@ def _event_words(event: SagaEvent) -> str:
         "step_marked_done": _("step marked as done"),
         "compensate_requested": _("asked to compensate"),
         "locks_granted": _("got its locks"),
+        "migrated": _("went on as v%(version)s") % {"version": data.get("to_version")},
     }.get(event.kind, event.kind)
     cause = data.get("cause")
     return f"{told}: {cells.short(str(cause))}" if cause else told

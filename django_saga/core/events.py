@@ -151,6 +151,19 @@ class LocksGranted(Event):
     kind: ClassVar[str] = "locks_granted"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated(Event):
+    """The saga goes on by another version of its definition, in which some steps have other names.
+
+    ``renamed`` holds pairs of the old and the new name; all other steps keep theirs.
+    """
+
+    kind: ClassVar[str] = "migrated"
+    from_version: int = 0
+    to_version: int = 0
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
 EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
@@ -167,6 +180,7 @@ EVENTS: dict[str, type[Event]] = {
         StepMarkedDone,
         CompensateRequested,
         LocksGranted,
+        Migrated,
     )
 }
 COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data
@@ -213,6 +227,8 @@ def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None
     for name in ("in_flight", "locks"):
         if name in facts:
             facts[name] = tuple(facts[name])
+    if "renamed" in facts:
+        facts["renamed"] = tuple((old, new) for old, new in facts["renamed"])
     if "cause" in facts:
         facts["cause"] = Cause(facts["cause"])
     cls = EVENTS[kind]

@@ -13,6 +13,7 @@ from django_saga.core import back, events, forward, tries
 from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent
+from django_saga.core.migration import migrate
 from django_saga.core.state import SagaState
 from django_saga.core.states import SagaStatus
 from django_saga.exceptions import IllegalTransition
@@ -76,15 +77,34 @@ def apply(state: SagaState, decision: Decision) -> SagaState:
     )
 
 
-def fold(definition: SagaDefinition, history: Iterable[tuple[Event, datetime]]) -> SagaState:
-    """Feed a saga's history, each event with the time it was decided at, to the machine again."""
-    rows = iter(history)
-    first, at = next(rows)
+def fold(
+    definition: SagaDefinition,
+    history: Iterable[tuple[Event, datetime]],
+    versions: Callable[[int], SagaDefinition] | None = None,
+) -> SagaState:
+    """Feed a saga's history, each event with the time it was decided at, to the machine again.
+
+    ``definition`` is the one the saga has at the end; ``versions`` finds those it was migrated from.
+    """
+    rows = list(history)
+    moves = [event for event, _ in rows if isinstance(event, events.Migrated)]
+    known = {definition.version: definition}
+    for move in moves:
+        for version in {move.from_version, move.to_version} - known.keys():
+            if versions is None:
+                raise IllegalTransition(f"the saga was migrated, and v{version} is not known")
+            known[version] = versions(version)
+    first, at = rows[0]
     if not isinstance(first, events.SagaStarted):
         raise IllegalTransition(f"a history begins with saga_started, not {first.kind}")
-    state = start(definition, first, now=at)
-    for event, at in rows:
-        state = apply(state, decide(definition, state, event, now=at))
+    now_by = known[moves[0].from_version] if moves else definition
+    state = start(now_by, first, now=at)
+    for event, at in rows[1:]:
+        if isinstance(event, events.Migrated):
+            before, now_by = now_by, known[event.to_version]
+            state = migrate(before, now_by, state, event, now=at)
+        else:
+            state = apply(state, decide(now_by, state, event, now=at))
     return state
 
 

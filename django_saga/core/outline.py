@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 from django_saga.core.definition import SagaDefinition
+from django_saga.core.states import LockPolicy
 
 
 class Node(NamedTuple):
@@ -66,8 +67,9 @@ def lock_policy(given: SagaDefinition | Any) -> str:
     """Give the lock policy of a definition, or of its row's graph; empty when its sagas take no locks."""
     if isinstance(given, SagaDefinition):
         return str(given.lock_policy) if given.locks else ""
-    policy = given.get("locks") if isinstance(given, Mapping) else ""
-    return policy if isinstance(policy, str) else ""
+    if not isinstance(given, Mapping) or given.get("locks") is not True:
+        return ""
+    return str(given.get("lock_policy") or LockPolicy.REFUSE)
 
 
 def ordered(nodes: Iterable[Node]) -> list[Node]:

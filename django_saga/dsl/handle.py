@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from django_saga.core.state import SagaState
 from django_saga.core.states import SagaStatus
 
 
@@ -29,6 +30,10 @@ class Handle(Protocol):
     def result(self, timeout: float | timedelta | None = None) -> Any: ...
 
     async def aresult(self, timeout: float | timedelta | None = None) -> Any: ...
+
+    def state_at(self, at: datetime) -> SagaState: ...
+
+    async def astate_at(self, at: datetime) -> SagaState: ...
 
     def cancel(self, reason: str = "") -> None: ...
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
 from django_saga.core import encoding
-from django_saga.core.state import PAST_PIVOT
+from django_saga.core.state import PAST_PIVOT, SagaState
 from django_saga.core.states import SagaStatus
+from django_saga.engine import past, versions
 from django_saga.engine.tasks import result_of
 from django_saga.exceptions import SagaFailed, SagaNotFinished, SagaNotFound
 from django_saga.models import SagaInstance
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # How long ``result()`` waits between looks, in seconds: at first a saga may end in milliseconds, later it
 # will take a while.
 _FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.25
+_READ = ("status", "reason", "culprit", "definition_id")
 
 
 class SagaHandle:
@@ -78,6 +80,17 @@ class SagaHandle:
             await asyncio.sleep(patience.next_pause(self, row.status))
         return await sync_to_async(self._ended)(row)
 
+    def state_at(self, at: datetime) -> SagaState:
+        """Give the saga as it stood at ``at`` (aware), from its history: status, steps, why it turned back.
+
+        Raises ``SagaNotFound`` when it was not there yet.
+        """
+        return past.look(self.using, self.id, at).state
+
+    async def astate_at(self, at: datetime) -> SagaState:
+        """Async twin of ``state_at``."""
+        return await sync_to_async(self.state_at)(at)
+
     def cancel(self, reason: str = "") -> None:
         """Have the saga turn back and undo what was done. Raises ``OperationRefused`` when it cannot any
         more.
@@ -92,7 +105,7 @@ class SagaHandle:
 
     def _row(self) -> SagaInstance:
         try:
-            return SagaInstance.objects.using(self.using).only("status", "reason", "culprit").get(pk=self.id)
+            return SagaInstance.objects.using(self.using).only(*_READ).get(pk=self.id)
         except SagaInstance.DoesNotExist:
             raise SagaNotFound(
                 f"There is no saga {self.id}; was the transaction that started it rolled back?"
@@ -101,7 +114,9 @@ class SagaHandle:
     def _ended(self, row: SagaInstance) -> Any:
         if row.status != SagaStatus.COMPLETED:
             raise self._failure(row)
-        return self._output()
+        # It may be of another version than the class it was started with, or have been migrated.
+        now = versions.current_program(self.using, self.id, row.definition_id, self._program)
+        return self._output(now)
 
     def _failure(self, row: SagaInstance) -> SagaFailed:
         at = f" at step {row.culprit}" if row.culprit else ""
@@ -112,9 +127,8 @@ class SagaHandle:
         }.get(SagaStatus(row.status), f"is {row.status}")
         return SagaFailed(f"Saga {self.name} {self.id} {told}.", saga_id=self.id, status=row.status)
 
-    def _output(self) -> Any:
+    def _output(self, program: Program) -> Any:
         stored = sagas.payloads(self.using, [self.id]).get(self.id, {})
-        program = self._program
         results = {}
         for name in program.definition.sinks:
             _, text = result_of(program.definition, name, stored)

@@ -3,10 +3,11 @@
     lock the batch's sagas, ordered by id → check the steps' tokens (the fence) → load the steps they need
     → ``machine.decide`` for each → write steps, sagas and history → commit
 
-Invariant: a step's row, its saga's row and the history change only here and in ``store.claims``, always
-under the saga's lock (claims and leases, which no decision depends on, under the step row's). Two branches
-that end together are decided one after the other by that lock, so a join is opened exactly once. An outcome
-counts only while the token it was claimed with is the row's: a late one changes nothing.
+Invariant: a step's row, its saga's row and the history change only here, in ``engine.migration`` and in
+``store.claims``, always under the saga's lock (claims and leases, which no decision depends on, under the
+step row's). Two branches that end together are decided one after the other by that lock, so a join is opened
+exactly once. An outcome counts only while the token it was claimed with is the row's: a late one changes
+nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent, StepMarkedDone
 from django_saga.core.state import StepState
 from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
+from django_saga.engine import versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.tasks import Finished, Recorded, Task
 from django_saga.engine.tasks import Outcome as Ended
@@ -100,8 +102,10 @@ def tell(
 ) -> Recorded:
     """Feed an event that is not the end of an attempt (a deadline, an operator's word), in one transaction.
 
-    ``why`` goes into the history, ``result`` (JSON text) into the event's step. Raises
-    ``IllegalTransition`` when the saga's state has no rule for it, ``SagaNotFound`` when there is none.
+    ``definition`` is the saga's as the caller knows it: if the saga was migrated since, the one it has now
+    decides. ``why`` goes into the history, ``result`` (JSON text) into the event's step. Raises
+    ``IllegalTransition`` when the saga's state has no rule for the event, ``SagaNotFound`` when there is
+    none, ``UnknownSaga`` when the code lacks its definition.
     """
     with transaction.atomic(using=using):
         found = sagas.lock(using, [saga_id])
@@ -111,6 +115,8 @@ def tell(
         fault_point("operator.after_lock")
         work = Work(found[saga_id], None, definition)
         load(using, [work])
+        held_id = versions.id_of(using, saga_id, work.rows.values())
+        work.definition = versions.current(using, saga_id, held_id, definition)
         recorded = Recorded(now=now)
         event = work.observed(event)
         work.decide(event, now)

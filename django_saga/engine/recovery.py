@@ -13,7 +13,7 @@ from django_saga.core.states import SagaStatus
 from django_saga.engine import attempt, journal, locking
 from django_saga.engine.graphs import programs_of
 from django_saga.engine.tasks import Recorded, Task
-from django_saga.exceptions import IllegalTransition
+from django_saga.exceptions import IllegalTransition, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.store import claims, sagas
 from django_saga.store.rows import StepRow
@@ -68,8 +68,8 @@ def enforce_deadlines(using: str, programs: Mapping[int, Program]) -> list[Recor
     for saga_id, program in programs_of(using, programs, late).items():
         try:
             done.append(journal.tell(using, saga_id, program.definition, DeadlinePassed()))
-        except IllegalTransition:
-            continue  # it ended, or turned back, since it was found
+        except (IllegalTransition, UnknownSaga):
+            continue  # it ended, turned back, or went on by another version since it was found
     return done
 
 

@@ -17,6 +17,7 @@ def as_json(story: Story, *, tracebacks: bool) -> dict[str, Any]:
         "id": str(saga.pk),
         "saga": saga.definition.name,
         "version": saga.definition.version,
+        "as_of": _iso(story.now) if story.past else None,
         "status": saga.status,
         "reason": saga.reason,
         "culprit": saga.culprit,

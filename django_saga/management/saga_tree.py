@@ -30,6 +30,7 @@ _TURNS = {
     "step_marked_done": "an operator marked the step as done",
     "compensate_requested": "turned back at an operator's request",
     "locks_granted": "got its locks",
+    "migrated": "went on by another version",
 }
 
 
@@ -68,6 +69,8 @@ class Tree:
         shape = shapes.of_saga(saga.status)
         status = self.terminal.paint(shape, f"{self.terminal.bare_sign(shape)} {saga.status}")
         yield f"{status}  {plain(str(saga.definition))}  {saga.pk}"
+        if self.story.past:
+            yield f"  as of     {clock_time(now)}"
         if said := why(saga, [step.row for step in self.story.steps if step.row]):
             yield f"  why       {plain(said)}"
             yield from (f"            {line}" for line in self._fault(saga.culprit))
@@ -114,7 +117,7 @@ class Tree:
             if event.kind in _TURNS:
                 said = f": {one_line(event.error)}" if event.error else ""
                 step = f" of {plain(event.step)}" if event.step else ""
-                yield f"  {clock_time(event.at)}  {_TURNS[event.kind]}{step}{said}"
+                yield f"  {clock_time(event.at)}  {_TURNS[event.kind]}{step}{_route(event)}{said}"
 
     # --- a step -----------------------------------------------------------------------------------
 
@@ -156,7 +159,7 @@ class Tree:
             lease = (
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"
             )
-            yield [f"{told}, {lease}"]
+            yield [told if self.story.past else f"{told}, {lease}"]
         elif row.status in CLAIMABLE_STEP and row.due_at:
             again = "attempt" if not row.attempt else "next attempt"
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
@@ -211,6 +214,15 @@ class Tree:
             lines.append(f"{'└─' if last else '├─'} {item[0]}")
             lines += _indent(item[1:], "   " if last else "│  ")
         return lines
+
+
+def _route(event: SagaEvent) -> str:
+    """Say from which version to which, of a migration, and which steps have other names now."""
+    data = event.data if isinstance(event.data, dict) else {}
+    if event.kind != "migrated":
+        return ""
+    names = "".join(f", {plain(str(old))} → {plain(str(new))}" for old, new in data.get("renamed") or [])
+    return f": v{data.get('from_version')} → v{data.get('to_version')}{names}"
 
 
 def _indent(lines: Sequence[str] | Iterator[str], margin: str) -> list[str]:

@@ -32,7 +32,9 @@ class Advice(NamedTuple):
 
 
 def advice(story: Story) -> list[Advice]:
-    """Give what to know and do about ``story``; nothing when all is well or over."""
+    """Give what to know and do about ``story``; nothing when all is well or over, or it is of the past."""
+    if story.past:
+        return []
     if story.saga.status == SagaStatus.STUCK:
         if story.saga.reason == PAST_PIVOT:
             dead = [_held_up(story, step) for step in story.steps if step.status in _FAILED]

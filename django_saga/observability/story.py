@@ -57,7 +57,10 @@ class StepStory:
 
 @dataclass(slots=True)
 class Story:
-    """A saga as it stood at ``now``. ``events``: what was read of the history; ``left_out``: more exists."""
+    """A saga as it stood at ``now``. ``events``: what was read of the history; ``left_out``: more exists.
+
+    ``past``: it was read of an earlier time.
+    """
 
     saga: SagaInstance
     steps: list[StepStory]
@@ -66,6 +69,7 @@ class Story:
     now: datetime
     left_out: bool = False
     locks: list[LockStory] = field(default_factory=list)
+    past: bool = False
 
     @property
     def turns(self) -> list[SagaEvent]:
@@ -101,15 +105,27 @@ def read(
     told = list(history.order_by("-pk")[: events + 1])
     left_out = len(told) > events
     told = told[:events][::-1]
-    return Story(
-        saga,
-        _steps(of_saga(saga.definition.graph, saga.graph), rows, told),
-        told,
-        _workers(using, rows, told),
-        clock.now(using),
-        left_out,
-        locking.of_one(using, saga.pk) if locking.takes_locks(saga) else [],
-    )
+    nodes = of_saga(saga.definition.graph, saga.graph)
+    story = assemble(using, saga, nodes, rows, told, clock.now(using), left_out=left_out)
+    if locking.takes_locks(saga):
+        story.locks = locking.of_one(using, saga.pk)
+    return story
+
+
+def assemble(
+    using: str,
+    saga: SagaInstance,
+    nodes: Sequence[Node],
+    rows: Sequence[SagaStep],
+    told: list[SagaEvent],
+    now: datetime,
+    *,
+    left_out: bool,
+    past: bool = False,
+) -> Story:
+    """Put a story together from the saga's graph, its steps' rows and its history."""
+    steps, workers = _steps(nodes, rows, told), _workers(using, rows, told)
+    return Story(saga, steps, told, workers, now, left_out, past=past)
 
 
 def _steps(nodes: Sequence[Node], rows: Iterable[SagaStep], told: Iterable[SagaEvent]) -> list[StepStory]:
@@ -118,14 +134,25 @@ def _steps(nodes: Sequence[Node], rows: Iterable[SagaStep], told: Iterable[SagaE
         # A row that the graph does not know is shown all the same: it is what happened.
         story = stories.setdefault(row.name, StepStory(Node(row.name, queue=row.queue)))
         story.row = row
-    for event in told:
+    for event, name in _by_todays_name(list(told)):
         if event.kind not in _ENDS:
             continue
         data = event.data if isinstance(event.data, dict) else {}
         attempt = Attempt(event, _ENDS[event.kind], bool(data.get("undo")), str(data.get("cause") or ""))
-        story = stories.setdefault(event.step, StepStory(Node(event.step)))
+        story = stories.setdefault(name, StepStory(Node(name)))
         (story.undo_attempts if attempt.undo else story.attempts).append(attempt)
     return list(stories.values())
+
+
+def _by_todays_name(told: Sequence[SagaEvent]) -> list[tuple[SagaEvent, str]]:
+    """Give events with the names their steps have today: a migration may have renamed them since."""
+    names: dict[str, str] = {}
+    found = []
+    for event in reversed(told):
+        found.append((event, names.get(event.step, event.step)))
+        if event.kind == "migrated" and isinstance(event.data, dict):
+            names |= {old: names.get(new, new) for old, new in event.data.get("renamed") or []}
+    return found[::-1]
 
 
 def _workers(using: str, rows: Iterable[SagaStep], told: Iterable[SagaEvent]) -> dict[UUID, SagaWorker]:

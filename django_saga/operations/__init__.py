@@ -8,5 +8,14 @@ from django_saga.operations.actions import (
     retry_step,
     skip_step,
 )
+from django_saga.operations.migrations import migrate_sagas
 
-__all__ = ["cancel", "compensate", "mark_done", "retry_compensation", "retry_step", "skip_step"]
+__all__ = [
+    "cancel",
+    "compensate",
+    "mark_done",
+    "migrate_sagas",
+    "retry_compensation",
+    "retry_step",
+    "skip_step",
+]

@@ -9,6 +9,7 @@ from django.db import connections, transaction
 
 from django_saga.core.definition import SagaDefinition as Definition
 from django_saga.core.states import LIVE_SAGA
+from django_saga.core.stored import to_data
 from django_saga.exceptions import FingerprintConflict
 from django_saga.models import SagaDefinition, SagaInstance
 from django_saga.store import clock
@@ -17,34 +18,13 @@ _ids: dict[tuple[str, str, str, str], int] = {}
 _lock = threading.Lock()
 
 
-def graph(definition: Definition) -> dict[str, object]:
-    """Give the graph as plain data, for people and for drawing."""
-    locks = {"locks": definition.lock_policy.value} if definition.locks else {}
-    return {
-        **locks,
-        "steps": [
-            {
-                "name": step.name,
-                "after": list(step.after),
-                "atomic": step.atomic,
-                "queue": step.queue,
-                "compensation": step.undo.function if step.undo else None,
-                **({"pivot": True} if step.pivot else {}),
-                **({"stands_in_for": main} if (main := definition.mains.get(step.name)) else {}),
-            }
-            for step in definition.steps
-        ],
-    }
-
-
 def identify(using: str, definition: Definition) -> int:
     """Give the id of the definition's row, written if it is new.
 
     Raises ``FingerprintConflict`` when the graph changed under an unchanged version while sagas of it are
     in flight.
     """
-    # The database's name as well as its alias: tests give one alias several databases.
-    key = (using, str(connections[using].settings_dict["NAME"]), definition.name, definition.fingerprint)
+    key = _key(using, definition)
     known = _ids.get(key)
     if known is not None:
         return known
@@ -60,6 +40,11 @@ def identify(using: str, definition: Definition) -> int:
     return found
 
 
+def remembered(using: str, definition: Definition) -> int | None:
+    """Give the id of the definition's row if this process has met it, without asking the database."""
+    return _ids.get(_key(using, definition))
+
+
 def synchronise(using: str, definitions: Iterable[Definition]) -> dict[int, Definition]:
     """Write the rows of ``definitions`` and give them by id. Raises as ``identify`` does."""
     return {identify(using, definition): definition for definition in definitions}
@@ -71,6 +56,11 @@ def forget() -> None:
         _ids.clear()
 
 
+def _key(using: str, definition: Definition) -> tuple[str, str, str, str]:
+    # The database's name as well as its alias: tests give one alias several databases.
+    return using, str(connections[using].settings_dict["NAME"]), definition.name, definition.fingerprint
+
+
 def _synchronise(using: str, definition: Definition) -> int:
     rows = SagaDefinition.objects.using(using)
     row, created = rows.get_or_create(
@@ -78,7 +68,7 @@ def _synchronise(using: str, definition: Definition) -> int:
         version=definition.version,
         defaults={
             "fingerprint": definition.fingerprint,
-            "graph": graph(definition),
+            "graph": to_data(definition),
             "description": definition.description,
             "created_at": clock.now(using),
         },
@@ -96,10 +86,10 @@ def _synchronise(using: str, definition: Definition) -> int:
                 f"Saga {definition} has another graph than the one its sagas in flight were started with "
                 f"(fingerprint {definition.fingerprint[:12]} in code, {row.fingerprint[:12]} in the "
                 f"database). Give the changed saga the version {definition.version + 1} and keep the old "
-                "class until its sagas have ended."
+                "class until its sagas have ended; saga_check shows what changed."
             )
         row.fingerprint = definition.fingerprint
-    row.graph = graph(definition)
+    row.graph = to_data(definition)
     row.description = definition.description
     row.save(using=using)
     return row.pk

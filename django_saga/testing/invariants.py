@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from uuid import UUID
 
@@ -16,14 +16,18 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
     Event,
     LocksGranted,
+    Migrated,
     SagaStarted,
+    Settled,
     StepEvent,
     StepMarkedDone,
     StepRetried,
     StepSkipped,
     StepSucceeded,
     StepUnknown,
+    UndoRetried,
 )
+from django_saga.core.migration import named_as_now
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import (
     LIVE_SAGA,
@@ -35,6 +39,7 @@ from django_saga.core.states import (
     StepStatus,
 )
 from django_saga.dsl.registry import registry
+from django_saga.engine import versions
 from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, UnknownSaga
 from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaStep
@@ -76,8 +81,10 @@ class _Saga:
     definition: SagaDefinition
     steps: dict[str, SagaStep]
     events: list[SagaEvent]
-    facts: list[Event]
     locks: list[SagaLock]
+    told: list[Event]
+    facts: list[Event]  # what was told, with the names that steps have today
+    moved_at: int  # how many of them are from before it went on by its present version
 
     @property
     def status(self) -> SagaStatus:
@@ -143,17 +150,31 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
         except UnknownSaga:
             continue
         definition = program_of(using, found, row.pk).definition
-        facts = [history.fact(event) for event in events[row.pk]]
-        yield _Saga(row, definition, steps[row.pk], events[row.pk], facts, locks[row.pk])
+        told = [history.fact(event) for event in events[row.pk]]
+        moves = [at for at, event in enumerate(told) if isinstance(event, Migrated)]
+        moved_at = moves[-1] + 1 if moves else 0
+        yield _Saga(
+            row, definition, steps[row.pk], events[row.pk], locks[row.pk], told, _renamed(told), moved_at
+        )
+
+
+def _renamed(told: Sequence[Event]) -> list[Event]:
+    found: list[Event] = []
+    for event, names in zip(told, named_as_now(told), strict=True):
+        if isinstance(event, StepEvent | UndoRetried | Settled):
+            found.append(replace(event, step=names.get(event.step, event.step)))
+        else:
+            found.append(event)
+    return found
 
 
 def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
     """The history, fed to the machine again, gives the rows."""
     try:
-        state = machine.fold(
-            saga.definition, zip(saga.facts, (event.at for event in saga.events), strict=True)
-        )
-    except IllegalTransition as error:
+        using = saga.row._state.db or get_settings().database
+        rows = zip(saga.told, (event.at for event in saga.events), strict=True)
+        state = machine.fold(saga.definition, rows, versions.of_name(using, saga.row.name))
+    except (IllegalTransition, UnknownSaga) as error:
         yield f"its history does not replay: {error}"
         return
     folded = (state.status, state.reason, state.culprit, state.deadline_at)
@@ -203,7 +224,8 @@ def _ends_as_its_steps_do(saga: _Saga) -> Iterator[str]:
             left = status in (StepStatus.SUCCEEDED, StepStatus.UNKNOWN) or (
                 status is StepStatus.FAILED and saga.steps[name].partial
             )
-            if left and saga.definition[name].undo is not None and not _held_back(saga, name, dead):
+            step = saga.definition.by_name.get(name)  # None: its present version does not have it
+            if left and step is not None and step.undo and not _held_back(saga, name, dead):
                 yield f"{saga.status}, but step {name} is {status} and was not undone"
     if not saga.status.is_live and saga.row.finished_at is None:
         yield "it has ended, but not at any time"
@@ -237,10 +259,13 @@ def _keeps_the_order(saga: _Saga) -> Iterator[str]:
     for step in saga.definition.steps:
         for before in step.after:
             ran, done = saga.begins(step.name, undo=False), saga.passes(before)
-            if ran and not (done and done[0] < ran[0]):
+            if ran and ran[0] >= saga.moved_at and not (done and done[0] < ran[0]):
                 yield f"step {step.name} ran before {before} had succeeded"
         for before in saga.definition.ancestors[step.name]:
-            earlier, later = saga.begins(before, undo=True), saga.begins(step.name, undo=True)
+            earlier, later = (
+                [at for at in saga.begins(name, undo=True) if at >= saga.moved_at]
+                for name in (before, step.name)
+            )
             if earlier and later and max(later) > earlier[0] and not _retried(saga, step.name):
                 yield f"{before} was being undone before {step.name} was"
 
@@ -253,7 +278,8 @@ def _retried(saga: _Saga, step: str) -> bool:
 def _fences(saga: _Saga) -> Iterator[str]:
     """Tokens rise with every attempt, and no attempt was recorded twice."""
     for name, step in saga.steps.items():
-        tokens = [event.token for event in saga.events if event.step == name and event.token]
+        rows = zip(saga.events, saga.facts, strict=True)
+        tokens = [event.token for event, fact in rows if getattr(fact, "step", "") == name and event.token]
         if any(later <= earlier for earlier, later in pairwise(tokens)):
             yield f"step {name}: tokens {tokens} do not rise"
         if tokens and tokens[-1] > step.token:
@@ -276,6 +302,9 @@ def _counts_attempts(saga: _Saga) -> Iterator[str]:
             ]
             free = [e for e in ended if isinstance(e, StepUnknown) and e.cause in ("worker lost", "released")]
             charged = len(ended) - len(free)
+            # What was charged by an earlier version's policy stays so.
+            if any(e in saga.facts[: saga.moved_at] for e in ended):
+                continue
             if policy and charged > policy.attempts and not (undo and step.name in retried):
                 yield f"step {step.name}: {charged} attempts charged, {policy.attempts} allowed"
             lost = [e for e in free if e.cause == "worker lost"]

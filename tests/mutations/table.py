@@ -237,4 +237,22 @@ MUTATIONS = (
         ),
         f"{_LOCKS}/test_refusing.py::test_locks_are_written_in_the_order_of_their_targets",
     ),
+    Mutation(
+        "M30",
+        "a saga goes on by another version while a worker has a step of it",
+        (Edit("django_saga/engine/migration.py", "        if flying:\n", "        if False:\n"),),
+        f"{_RACES}/test_migrations.py::test_a_step_that_is_claimed_meanwhile_is_run_by_one_version_only",
+    ),
+    Mutation(
+        "M31",
+        "a word from outside is decided by the version that its sender knew",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "        work.definition = versions.current(using, saga_id, held_id, definition)\n",
+                "",
+            ),
+        ),
+        f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
+    ),
 )

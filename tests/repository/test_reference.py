@@ -29,7 +29,10 @@ from django_saga.core.events import EVENTS
 from django_saga.dsl.step import Step
 from tests.repository.files import ROOT
 
-COMMANDS = ["saga_worker", "saga_list", "saga_show", "saga_graph"]
+COMMANDS = [
+    *("saga_worker", "saga_list", "saga_show", "saga_graph"),
+    *("saga_simulate", "saga_check", "saga_migrate"),
+]
 
 
 def page(name: str) -> str:
@@ -111,7 +114,7 @@ def test_every_flag_of_a_command_is_in_the_reference(name):
 
     shown = set(re.findall(r"`(--[\w-]+)", section("commands", f"## `{name}")))
     own = flags(load_command_class("django_saga", name)) - flags(BaseCommand()) - {"--database"}
-    # Two commands have another meaning for a flag that every command has.
+    # Some commands have another meaning for a flag that every command has.
     own |= shown & {"--version", "--traceback"}
 
     assert shown == own

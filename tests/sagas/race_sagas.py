@@ -98,3 +98,37 @@ class RaceTurnsSaga(RaceRefusedSaga):
     """Locks what its input names, or waits for it."""
 
     lock_policy = LockPolicy.WAIT
+
+
+class RaceForkNextSaga(Saga):
+    """What becomes of ``RaceForkSaga`` one day: a branch has another name, and there is a check."""
+
+    name = "race_fork"
+    version = 2
+
+    @step(after=[], retry=_TRIES)
+    def port(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return "port"
+
+    @port.compensation(retry=_TRIES)
+    def unport(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+    @step(after=[], retry=_TRIES)
+    def right(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return "right"
+
+    @right.compensation(retry=_TRIES)
+    def unright(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+    @step(after=[port], retry=_TRIES, no_compensation=True)
+    def check(self, ctx: Context) -> None:
+        ledger.external(ctx.idempotency_key)
+
+    @step(after=[check, right], retry=_TRIES, no_compensation=True)
+    def join(self, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return f"{ctx.results['port']} and {ctx.results['right']}"

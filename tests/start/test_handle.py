@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from django_saga import OperationRefused, Saga, SagaFailed, SagaNotFinished, SagaNotFound, SagaStatus, runtime
 from django_saga.models import SagaEvent, SagaStep
@@ -172,6 +173,7 @@ def test_the_async_twins_do_what_the_others_do(ledger):
         ran = await EchoSaga.arun("x", idempotency_key="k")
         assert ran == handle
         assert await ran.aresult(timeout=0) == "x"
+        assert (await ran.astate_at(timezone.now())).status is SagaStatus.COMPLETED
         cancelled = await ChainSaga.astart({})
         await cancelled.acancel("no more")
         with pytest.raises(SagaFailed):

@@ -100,6 +100,25 @@ def by_operator(action: str, key: str, mode: str, at: int, **arguments: Any) -> 
     return _told(points)
 
 
+def by_migration(
+    name: str, from_version: int, to_version: int, mapping: dict[str, str], key: str, mode: str, at: int
+) -> Job:
+    """Move the saga started with ``key`` to another version; strike at point ``at``."""
+    saga_id = SagaInstance.objects.get(idempotency_key=key).pk
+    # Others that were struck wait until it is done for all.
+    operations.migrations._found = lambda using, definition_id: iter([[saga_id]])
+    connections.close()
+    points = _watch(mode, at)
+    try:
+        operations.migrate_sagas(
+            name, from_version=from_version, to_version=to_version, mapping=mapping, by="a person"
+        )
+    except (DatabaseError, connection.Database.Error):  # type: ignore[attr-defined]
+        assert mode in DROPS, "only a broken connection is an excuse"
+        assert points.reached
+    return _told(points)
+
+
 def lose_a_process(saga: str, input: Any, key: str, fault: str) -> Job:
     """Be killed at the fault point ``fault`` while carrying a saga."""
     faults.arm(f"{fault}=kill9")

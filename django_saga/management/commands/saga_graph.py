@@ -12,9 +12,8 @@ from django.db import DatabaseError, connections
 from django_saga.conf import get_settings
 from django_saga.core import mermaid
 from django_saga.core.outline import Node, lock_policy, of_definition, of_stored, ordered
-from django_saga.core.plain import plain
-from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
+from django_saga.management.definition_lookup import unknown
 from django_saga.models import SagaDefinition
 
 Drawn: TypeAlias = tuple[str, Sequence[Node], str]  # title, steps, lock policy
@@ -45,7 +44,7 @@ class Command(BaseCommand):
         name, version, using = options["name"], options["version"], options["database"]
         found = _in_code(name, version) or _in_database(using, name, version)
         if found is None:
-            raise CommandError(_unknown(using, name, version))
+            raise CommandError(unknown(using, name, version))
         title, nodes, policy = found
         self.stdout.write(mermaid.flowchart(title, ordered(nodes), policy))
 
@@ -65,21 +64,6 @@ def _in_database(using: str, name: str, version: int | None) -> Drawn | None:
     except DatabaseError:
         return None  # not migrated, or out of reach: what is in code can be drawn all the same
     return (str(row), of_stored(row.graph), lock_policy(row.graph)) if row else None
-
-
-def _unknown(using: str, name: str, version: int | None) -> str:
-    known = {(str(p.definition.name), p.definition.version) for p in registry.all()}
-    try:
-        known |= set(SagaDefinition.objects.using(using).values_list("name", "version"))
-    except DatabaseError as error:
-        note = f" The database {using!r} could not be asked: {plain(str(error)).strip()}"
-    else:
-        note = ""
-    if versions := sorted(number for known_name, number in known if known_name == name):
-        return f"Saga {name!r} has no version {version}; there is {', '.join(map(str, versions))}.{note}"
-    names = sorted({known_name for known_name, _ in known})
-    listed = f" Known are {', '.join(map(plain, names))}." if names else " None is known at all."
-    return f"No saga is named {plain(repr(name))}.{did_you_mean(name, names)}{listed}{note}"
 
 
 def _version(text: str) -> int:

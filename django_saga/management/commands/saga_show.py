@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, no_translations
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 from django.db import connections
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from django_saga.conf import get_settings
+from django_saga.core.plain import plain
+from django_saga.exceptions import SagaError
 from django_saga.management.json_output import document
 from django_saga.management.saga_json import as_json
 from django_saga.management.saga_lookup import the_saga
 from django_saga.management.saga_tree import Tree
 from django_saga.management.terminal import Terminal, colour_wanted
-from django_saga.observability import story
+from django_saga.models import SagaInstance
+from django_saga.observability import past, story
+from django_saga.store import clock
 
 # More attempts than a person reads; what a saga that retries for years has beyond them is in the admin.
 _EVENTS = 10_000
+_SECOND = timedelta(seconds=1)
 
 
 class Command(BaseCommand):
@@ -38,6 +47,12 @@ class Command(BaseCommand):
             help="show errors in full, with their tracebacks",
         )
         parser.set_defaults(traceback=False)
+        parser.add_argument(
+            "--at",
+            type=_instant,
+            metavar="TIME",
+            help="show it as it stood then: 2026-11-20T18:42:04, in the project's time zone if it names none",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON document instead of the tree")
         parser.add_argument(
             "--database",
@@ -50,9 +65,34 @@ class Command(BaseCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         using, tracebacks = options["database"], options["tracebacks"]
-        told = story.read(using, the_saga(using, options["id"]), events=_EVENTS, tracebacks=tracebacks)
+        saga = the_saga(using, options["id"])
+        if options["at"] is None:
+            told = story.read(using, saga, events=_EVENTS, tracebacks=tracebacks)
+        else:
+            told = self._past(using, saga, options["at"], tracebacks=tracebacks)
         terminal = Terminal(self.stdout, colour=colour_wanted(options))
         if options["json"]:
             terminal.write(document(as_json(told, tracebacks=tracebacks)))
             return
         terminal.write("\n".join(Tree(told, terminal, tracebacks=tracebacks).lines()))
+
+    def _past(self, using: str, saga: SagaInstance, at: datetime, *, tracebacks: bool) -> story.Story:
+        if at > clock.now(using) + _SECOND:
+            raise CommandError(f"{at} is still to come.")
+        try:
+            return past.read(using, saga, at, tracebacks=tracebacks)
+        except SagaError as error:
+            raise CommandError(plain(str(error))) from error
+
+
+def _instant(text: str) -> datetime:
+    """Read a time; one to the second is its last instant, as times are shown to the second."""
+    try:
+        at = parse_datetime(text)
+    except ValueError:
+        at = None
+    if at is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 2026-11-20T18:42:04")
+    if at.tzinfo is None:
+        at = timezone.make_aware(at)
+    return at if "." in text else at + _SECOND - timedelta(microseconds=1)

@@ -1,0 +1,183 @@
+"""``manage.py saga_migrate``: moves sagas in flight from one version of their definition to another."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
+from django.db import DatabaseError, connections
+
+from django_saga.conf import get_settings
+from django_saga.core.plain import one_line, plain
+from django_saga.core.shapes import BACK, BAD, GOOD, Shape
+from django_saga.exceptions import SagaError
+from django_saga.management.json_output import document
+from django_saga.management.terminal import Terminal, colour_wanted
+from django_saga.operations import migrate_sagas
+from django_saga.operations.migrations import IN_FLIGHT, MIGRATED, REFUSED, MigrationReport
+
+EPILOG = """
+exit codes:
+  0  all of them were moved, or there was none
+  1  could not begin, or some are left in the old version: see why, and run it again
+"""
+_SHAPES = {
+    MIGRATED: Shape("✔", "+", GOOD),
+    IN_FLIGHT: Shape("▶", ">", BACK),
+    REFUSED: Shape("✖", "x", BAD),
+}
+_TELL = 2.0  # seconds between words on how far it has come
+
+
+class Command(BaseCommand):
+    help = "Move the sagas in flight of one version to another, each under its lock, if it can go on there."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            prog_name,
+            subcommand,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        database = get_settings().database
+        parser.add_argument("name", metavar="NAME", help="the saga's name")
+        parser.add_argument("--from", type=int, required=True, metavar="N", dest="old", help="their version")
+        parser.add_argument(
+            "--to", type=int, required=True, metavar="N", dest="new", help="the version to go on by"
+        )
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            type=_pair,
+            metavar="OLD=NEW",
+            help="a step's name in the old and in the new version; may be given several times",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="tell what would become of them, only")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--by", default="", metavar="WHO", help="for the audit (default: you)")
+        parser.add_argument("--why", default="", metavar="TEXT", help="for the audit and the history")
+        parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
+        parser.add_argument(
+            "--database",
+            default=database,
+            choices=tuple(connections),
+            metavar="ALIAS",
+            help=f"database of the sagas (default: {database})",
+        )
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not (options["dry_run"] or options["yes"]):
+            self._ask(options)
+        try:
+            report = migrate_sagas(
+                options["name"],
+                from_version=options["old"],
+                to_version=options["new"],
+                mapping=dict(options["map"]),
+                by=options["by"] or _me(),
+                why=options["why"],
+                dry_run=options["dry_run"],
+                progress=_Progress(self.stderr),
+                using=options["database"],
+            )
+        except SagaError as error:
+            raise CommandError(plain(str(error), lines=True)) from error
+        except DatabaseError as error:
+            note = "What was moved stays so: run it again."
+            raise CommandError(f"The database gave up: {one_line(str(error))} {note}") from error
+        terminal = Terminal(self.stdout, colour=colour_wanted(options))
+        if options["json"]:
+            terminal.write(document(_as_json(report)))
+        else:
+            terminal.write("\n".join(_lines(report, terminal)))
+        if report.left:
+            raise SystemExit(1)
+
+    def _ask(self, options: dict[str, Any]) -> None:
+        route = f"{options['name']} from v{options['old']} to v{options['new']}"
+        try:
+            answer = input(f"Move all sagas in flight of {plain(route)} (--dry-run only tells)? [y/N] ")
+        except EOFError:
+            raise CommandError("Nobody answered: give --dry-run to look, or --yes to do it.") from None
+        if answer.strip().lower() not in ("y", "yes"):
+            raise CommandError("Nothing was changed.")
+
+
+class _Progress:
+    """Says now and then how far it has come, if it takes long."""
+
+    def __init__(self, stderr: Any) -> None:
+        self._stderr = stderr
+        self._next = time.monotonic() + _TELL
+
+    def __call__(self, report: MigrationReport) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _TELL
+        done = f"{report.looked_at:,} looked at, {report.count(MIGRATED):,} {_moved(report)}"
+        self._stderr.write(f"{done}, {report.left:,} left …")
+
+
+def _lines(report: MigrationReport, terminal: Terminal) -> Iterator[str]:
+    if not report.looked_at:
+        yield f"No saga of {plain(report.route)} is in flight."
+        return
+    yield terminal.strong(
+        f"{plain(report.route)}{': a dry run, nothing was changed' if report.dry_run else ''}"
+    )
+    for fate in sorted(
+        report.fates.values(), key=lambda fate: (list(_SHAPES).index(fate.outcome), -fate.number)
+    ):
+        shape = _SHAPES[fate.outcome]
+        word = _moved(report) if fate.outcome == MIGRATED else fate.outcome
+        said = f"{terminal.bare_sign(shape)} {fate.number:,} {word}: {one_line(fate.detail, 2_000)}"
+        yield terminal.paint(shape, said)
+        more = ", …" if fate.number > len(fate.examples) else ""
+        yield f"    {', '.join(map(str, fate.examples))}{more}"
+    if report.count(IN_FLIGHT):
+        yield "Workers have steps of those in flight: run it again in a while."
+
+
+def _moved(report: MigrationReport) -> str:
+    return "would go" if report.dry_run else "moved"
+
+
+def _as_json(report: MigrationReport) -> dict[str, Any]:
+    return {
+        "dry_run": report.dry_run,
+        "looked_at": report.looked_at,
+        "migrated": report.count(MIGRATED),
+        "left": report.left,
+        "fates": [
+            {
+                "outcome": fate.outcome,
+                "detail": fate.detail,
+                "number": fate.number,
+                "examples": [str(example) for example in fate.examples],
+            }
+            for fate in report.fates.values()
+        ],
+    }
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "saga_migrate"  # no such user, as in some containers
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD=NEW")
+    return old, new

@@ -1,0 +1,29 @@
+"""What would be undone if a saga turned back now, and what cannot be: before anybody has it turn back."""
+
+from __future__ import annotations
+
+from django_saga.core.simulation import UndoPlan, undo_plan
+from django_saga.core.state import SagaState
+from django_saga.core.states import SagaStatus
+from django_saga.engine import versions
+from django_saga.models import SagaInstance
+from django_saga.store import clock, sagas
+
+
+def plan(using: str, saga: SagaInstance) -> UndoPlan:
+    """Give the plan of ``saga``, of which steps in flight are taken for done; nothing is locked.
+
+    Raises ``IllegalTransition`` when it cannot turn back any more, ``UnknownSaga`` when its version can be
+    read neither from the code nor from the database.
+    """
+    steps, flying = sagas.all_steps(using, [saga.pk], guard=False)
+    rows = steps[saga.pk]
+    state = SagaState(
+        SagaStatus(saga.status),
+        {row.name: row.state() for row in rows},
+        saga.reason,
+        saga.culprit,
+        saga.deadline_at,
+    )
+    in_flight = [row.name for row in rows if row.id in flying]
+    return undo_plan(versions.of_saga(saga), state, clock.now(using), in_flight)
