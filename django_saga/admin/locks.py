@@ -41,14 +41,14 @@ class SagaLockAdmin(EndlessAdmin):
     list_display = ["label", "state", "saga_link", "held_by", "asked"]
     list_filter = [HeldFilter]
     list_select_related = ["saga"]
-    list_defer = ["saga__input"]
+    list_defer = ["saga__input", "saga__graph"]
     search_fields = ["id"]
     search_help_text = _("Beginning of the target, or a saga's id: at least the first 8 characters of it.")
     empty_text = _("No saga holds a lock, or waits for one.")
     fieldsets = [(None, {"fields": ["label", "state", "saga_link", "held_by", "asked"]})]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("saga").defer("saga__input")
+        return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

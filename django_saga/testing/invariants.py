@@ -293,23 +293,32 @@ def _counts_attempts(saga: _Saga) -> Iterator[str]:
         step.name for step in saga.definition.steps if step.forward_recovery is ForwardRecovery.RETRY
     }
     for step in saga.definition.steps:
-        for undo in (False, True):
-            if not undo and step.name in endless:
-                continue
-            policy = step.retry if not undo else step.undo.retry if step.undo else None
+        phases = [
+            ("do", step.retry),
+            ("undo", step.undo and step.undo.retry),
+            ("probe", step.probe and step.probe.retry),
+        ]
+        for phase, policy in phases:
+            again = step.name in (endless if phase == "do" else retried if phase == "undo" else ())
             ended = [
-                e for e in saga.facts if isinstance(e, StepEvent) and (e.step, e.undo) == (step.name, undo)
+                e
+                for e in saga.facts
+                if isinstance(e, StepEvent) and (e.step, _phase(e)) == (step.name, phase)
             ]
             free = [e for e in ended if isinstance(e, StepUnknown) and e.cause in ("worker lost", "released")]
             charged = len(ended) - len(free)
             # What was charged by an earlier version's policy stays so.
-            if any(e in saga.facts[: saga.moved_at] for e in ended):
+            if again or any(e in saga.facts[: saga.moved_at] for e in ended):
                 continue
-            if policy and charged > policy.attempts and not (undo and step.name in retried):
-                yield f"step {step.name}: {charged} attempts charged, {policy.attempts} allowed"
+            if policy and charged > policy.attempts:
+                yield f"step {step.name}, {phase}: {charged} attempts charged, {policy.attempts} allowed"
             lost = [e for e in free if e.cause == "worker lost"]
-            if lost and len(lost) > lost[-1].crash_limit + 1 and not (undo and step.name in retried):
-                yield f"step {step.name}: took its worker with it {len(lost)} times"
+            if lost and len(lost) > lost[-1].crash_limit + 1:
+                yield f"step {step.name}, {phase}: took its worker with it {len(lost)} times"
+
+
+def _phase(event: StepEvent) -> str:
+    return "undo" if event.undo else "probe" if event.probe else "do"
 
 
 def _tells_time(saga: _Saga) -> Iterator[str]:

@@ -215,7 +215,7 @@ def test_an_operation_is_shown_on_its_sagas_page_and_by_itself(look):
 
 
 def test_locks_say_who_holds_them_and_who_waits(look):
-    definition = a_definition("locking", locks="wait")
+    definition = a_definition("locking", lock_policy="wait")
     first, second, third = (a_saga("running", definition=definition) for _ in range(3))
     SagaInstance.objects.filter(pk__in=[second.pk, third.pk]).update(status="pending")
     for saga, held in ((first, True), (second, False), (third, False)):

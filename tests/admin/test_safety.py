@@ -39,7 +39,7 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     SagaDefinition.objects.all().delete()
     names = names or text
     steps = [(f"{names} step", (f"{names} before",), f"{names} undo"), (f"{names} to come", (), "")]
-    definition = a_definition("order", 1, steps, locks="wait")
+    definition = a_definition("order", 1, steps, lock_policy="wait")
     SagaDefinition.objects.filter(pk=definition.pk).update(description=names, fingerprint=names[:64])
     saga = a_saga(
         "stuck",

@@ -23,9 +23,9 @@ STEPS = (("reserve", (), "release"), ("charge", ("reserve",), "refund"), ("ship"
 
 
 def a_definition(
-    name: str = ORDER, version: int = 1, steps: Any = STEPS, *, locks: str = ""
+    name: str = ORDER, version: int = 1, steps: Any = STEPS, *, lock_policy: str = ""
 ) -> SagaDefinition:
-    """A definition's row; made once. ``locks`` is the lock policy of sagas that take locks."""
+    """A definition's row; made once. ``lock_policy`` is that of sagas that take locks."""
     nodes = [
         {
             "name": step,
@@ -36,7 +36,7 @@ def a_definition(
         }
         for step, after, undo in steps
     ]
-    graph = {"steps": nodes, **({"locks": locks} if locks else {})}
+    graph = {"steps": nodes, **({"locks": True, "lock_policy": lock_policy} if lock_policy else {})}
     ours = {"fingerprint": "f" * 64, "graph": graph}
     row, _ = SagaDefinition.objects.get_or_create(
         name=name, version=version, defaults={**ours, "created_at": clock.now("default")}

@@ -103,7 +103,7 @@ def test_a_stuck_saga_tells_what_it_keeps_and_whoever_waits_for_it_whom_to_mend(
 
 
 def test_a_saga_that_no_worker_lets_in_asks_for_one():
-    definition = a_definition("locking", locks="wait")
+    definition = a_definition("locking", lock_policy="wait")
     saga = a_saga("pending", definition=definition)
     since = clock.now("default") - timedelta(hours=2, seconds=20)
     [first, _] = (a_lock(saga, target, held=False, since=since) for target in ("order:1", "order:2"))
@@ -119,7 +119,7 @@ def test_a_saga_that_no_worker_lets_in_asks_for_one():
 
 
 def test_no_stored_target_moves_the_cursor():
-    saga = a_saga("running", definition=a_definition("locking", locks="refuse"))
+    saga = a_saga("running", definition=a_definition("locking", lock_policy="refuse"))
     a_step(saga)
     a_lock(saga, "order\x1b[2J\u202e")
 
@@ -135,7 +135,7 @@ def test_a_list_asks_about_locks_once_and_only_for_sagas_that_may_wait():
 
     a_saga("running")
     assert queries() == 0
-    holder = a_saga("running", definition=a_definition("locking", locks="wait"))
+    holder = a_saga("running", definition=a_definition("locking", lock_policy="wait"))
     a_lock(holder)
     for _ in range(5):
         a_lock(a_saga("pending", definition=holder.definition), held=False, since=clock.now("default"))
@@ -155,7 +155,7 @@ def test_the_graph_of_a_saga_that_takes_locks_begins_with_them(saga, said):
 
 
 def test_the_graph_in_the_database_knows_of_locks_too():
-    a_definition("gone", steps=[("only", (), "")], locks="wait")
+    a_definition("gone", steps=[("only", (), "")], lock_policy="wait")
 
     assert written("saga_graph", "gone") == (
         '%% gone v1\nflowchart TD\n    locks{{"locks - or waits"}}\n    s1["only"]\n    locks --> s1\n'
