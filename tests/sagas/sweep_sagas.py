@@ -16,6 +16,7 @@ from django_saga import (
     LockPolicy,
     OutcomeUnknown,
     PermanentFailure,
+    Probe,
     Retry,
     Saga,
     action,
@@ -175,6 +176,37 @@ class SweepUnknownSaga(Saga):
     def refund(self, ctx: Context) -> None:
         assert (ctx.result, ctx.outcome) == (None, "unknown")
         _outside(ctx)
+
+
+class SweepProbeSaga(Saga):
+    """An outside call whose answer is lost each time; its probe finds that it worked."""
+
+    @step(atomic=True, retry=_TRIES)
+    def reserve(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @reserve.compensation(atomic=True, retry=_TRIES)
+    def release(self, ctx: Context) -> None:
+        raise AssertionError("nothing is to be undone")
+
+    @step(retry=Retry(attempts=2, delay=0))
+    def charge(self, ctx: Context) -> Any:
+        _outside(ctx)
+        raise OutcomeUnknown("the answer was lost")
+
+    @charge.probe(retry=_TRIES)
+    def find_charge(self, ctx: Context) -> Any:
+        assert (ctx.outcome, ctx.results["reserve"]) == ("unknown", "reserve")
+        return Probe.HAPPENED("charge")
+
+    @charge.compensation(retry=_TRIES)
+    def refund(self, ctx: Context) -> None:
+        raise AssertionError("nothing is to be undone")
+
+    @step(retry=_TRIES, no_compensation=True)
+    def ship(self, ctx: Context) -> str:
+        assert ctx.results["charge"] == "charge"
+        return _outside(ctx)
 
 
 class SweepPivotSaga(Saga):

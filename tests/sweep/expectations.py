@@ -113,6 +113,15 @@ CANONICAL = (
         order=_chain("reserve:do < charge:do < charge:undo < reserve:undo"),
     ),
     Canonical(
+        "outcome probed",
+        "sweep_probe",
+        {},
+        "completed",
+        inside=_words("reserve:do"),
+        outside=_words("charge:do ship:do"),
+        order=_chain("reserve:do < charge:do < ship:do"),
+    ),
+    Canonical(
         "past the pivot",
         "sweep_pivot",
         {},
