@@ -91,6 +91,10 @@ def _notes(step: StepStory) -> list[str]:
         notes.append(_("after %(steps)s") % {"steps": cells.short(", ".join(node.after))})
     if node.atomic:
         notes.append(_("atomic"))
+    if node.pivot:
+        notes.append(_("pivot"))
+    if node.stands_in_for:
+        notes.append(_("stands in for %(step)s") % {"step": cells.short(node.stands_in_for)})
     if node.queue != "default":
         notes.append(_("queue %(queue)s") % {"queue": cells.short(node.queue)})
     if step.row is not None and step.row.partial:
@@ -126,7 +130,8 @@ def _attempts(attempts: list[Attempt]) -> list[str]:
 
 def _attempt(attempt: Attempt) -> str:
     event = attempt.event
-    told = _("attempt %(number)d: %(ended)s") % {"number": event.attempt, "ended": _ended(attempt.ended)}
+    words = _("probe %(number)d: %(ended)s") if attempt.of_probe else _("attempt %(number)d: %(ended)s")
+    told = words % {"number": event.attempt, "ended": _ended(attempt.ended)}
     if attempt.cause:
         told += f" ({cells.short(attempt.cause)})"
     if attempt.took is not None:

@@ -55,6 +55,8 @@ def _step_json(step: StepStory, tracebacks: bool) -> dict[str, Any]:
         "status": step.status or None,
         "after": list(step.node.after),
         "atomic": step.node.atomic,
+        "pivot": step.node.pivot,
+        "stands_in_for": step.node.stands_in_for or None,
         "queue": step.node.queue,
         "compensation": step.node.compensation or None,
     }
@@ -81,6 +83,7 @@ def _attempt_json(attempt: Attempt, tracebacks: bool) -> dict[str, Any]:
     event = attempt.event
     told = {
         "attempt": event.attempt,
+        "probe": attempt.of_probe,
         "ended": attempt.ended,
         "cause": attempt.cause or None,
         "at": _iso(event.at),

@@ -10,6 +10,7 @@ from uuid import UUID
 from django_saga.core import shapes
 from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import span
+from django_saga.core.state import PROBING
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
@@ -127,6 +128,8 @@ class Tree:
         word = step.status.replace("_", " ") or yet
         notes = [f"after {', '.join(map(plain, step.node.after))}"] if len(step.node.after) > 1 else []
         notes += ["atomic"] if step.node.atomic else []
+        notes += ["pivot"] if step.node.pivot else []
+        notes += [f"stands in for {plain(step.node.stands_in_for)}"] if step.node.stands_in_for else []
         notes += [f"queue {plain(step.node.queue)}"] if step.node.queue != "default" else []
         if step.row and step.row.partial:
             notes.append("handed over partial work")
@@ -155,13 +158,13 @@ class Tree:
         now = self.story.now
         if row.status in OWNED_STEP:
             since = f"since {span(now - row.claimed_at)}" if row.claimed_at else ""
-            told = f"attempt {row.attempt}: running on {self._worker(row.owner)} {since}".rstrip()
+            told = f"{_tried(row)} {row.attempt}: running on {self._worker(row.owner)} {since}".rstrip()
             lease = (
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"
             )
             yield [told if self.story.past else f"{told}, {lease}"]
         elif row.status in CLAIMABLE_STEP and row.due_at:
-            again = "attempt" if not row.attempt else "next attempt"
+            again = f"next {_tried(row)}" if row.attempt else _tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
         elif row.reason:
             yield [f"given up: {plain(row.reason)}"]
@@ -179,7 +182,7 @@ class Tree:
 
     def _attempt(self, attempt: Attempt) -> list[str]:
         event = attempt.event
-        told = f"attempt {event.attempt}: {attempt.ended}"
+        told = f"{'probe' if attempt.of_probe else 'attempt'} {event.attempt}: {attempt.ended}"
         if attempt.cause:
             told += f" ({plain(attempt.cause)})"
         if attempt.took is not None:
@@ -223,6 +226,10 @@ def _route(event: SagaEvent) -> str:
         return ""
     names = "".join(f", {plain(str(old))} → {plain(str(new))}" for old, new in data.get("renamed") or [])
     return f": v{data.get('from_version')} → v{data.get('to_version')}{names}"
+
+
+def _tried(row: SagaStep) -> str:
+    return "probe" if row.reason == PROBING else "attempt"
 
 
 def _indent(lines: Sequence[str] | Iterator[str], margin: str) -> list[str]:

@@ -33,6 +33,11 @@ class Attempt:
     cause: str = ""
 
     @property
+    def of_probe(self) -> bool:
+        """True when not the step ran, but its probe."""
+        return bool((self.event.data or {}).get("probe"))
+
+    @property
     def took(self) -> timedelta | None:
         """How long the step's function ran, when that is known."""
         if self.event.started_at is None or self.event.ended_at is None:

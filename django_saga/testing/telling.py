@@ -84,7 +84,12 @@ def _is_planned(traceback: str) -> bool:
 
 def _attempts(told: Story, step: StepStory) -> Iterator[str]:
     for attempt in (*step.attempts, *step.undo_attempts):
-        yield f"    {_what(attempt.undo, attempt.event.attempt)}: {_end(attempt)}"
+        what = (
+            f"probe {attempt.event.attempt}"
+            if attempt.of_probe
+            else _what(attempt.undo, attempt.event.attempt)
+        )
+        yield f"    {what}: {_end(attempt)}"
     if step.row is not None:
         yield from _open(told, step.row)
 
