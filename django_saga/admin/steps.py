@@ -26,7 +26,7 @@ class SagaStepAdmin(EndlessAdmin):
     list_display = ["label", "saga_link", "state", "attempt", "last_error", "due"]
     list_filter = [("status", StepStatusFilter), DefinitionFilter, BeganFilter]
     list_select_related = ["saga"]
-    list_defer = ["result", "compensation_data", "saga__input", "saga__graph"]
+    list_defer = ["result", "compensation_data", "undo_result", "saga__input", "saga__graph"]
     search_fields = ["id"]
     search_help_text = _(
         "Part of a step's name, or the id of a saga or step: at least its first 8 characters."
@@ -54,7 +54,10 @@ class SagaStepAdmin(EndlessAdmin):
                 ]
             },
         ),
-        (_("Payloads"), {"fields": ["result_shown", "compensation_data_shown", "error_shown"]}),
+        (
+            _("Payloads"),
+            {"fields": ["result_shown", "compensation_data_shown", "undo_result_shown", "error_shown"]},
+        ),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -128,6 +131,10 @@ class SagaStepAdmin(EndlessAdmin):
     @admin.display(description=_("result"))
     def result_shown(self, step: SagaStep) -> SafeString | str:
         return cells.data(step.result)
+
+    @admin.display(description=_("result of the compensation"))
+    def undo_result_shown(self, step: SagaStep) -> SafeString | str:
+        return cells.data(step.undo_result)
 
     @admin.display(description=_("data to undo it"))
     def compensation_data_shown(self, step: SagaStep) -> SafeString | str:

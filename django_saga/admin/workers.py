@@ -49,7 +49,7 @@ class SagaWorkerAdmin(ReadOnlyAdmin):
         # Few rows are in flight at any time, and an index knows them.
         steps = SagaStep.objects.using(self.using).filter(status__in=sorted(OWNED_STEP), owner=obj.pk)
         steps = steps.select_related("saga").defer(
-            "result", "compensation_data", "saga__input", "saga__graph"
+            "result", "compensation_data", "undo_result", "saga__input", "saga__graph"
         )
         return {
             "saga_in_hand": [

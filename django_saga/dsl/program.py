@@ -121,6 +121,11 @@ class Program:
         name = f"compensation data of step {step}"
         return self._encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
 
+    def encode_undo_result(self, step: str, value: Any) -> str:
+        """Give what a step's compensation returned as JSON text. Raises ``EncodingError``."""
+        name = f"result of the compensation of step {step}"
+        return self._encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
+
     def decode_result(self, step: str, data: Any) -> Any:
         """Give a step's result as the dataclass or pydantic model its function is annotated with, if any.
 

@@ -101,12 +101,28 @@ def succeeded(task: Task, value: Any) -> Outcome:
     fault_point("comp.after_user" if task.undo else "step.after_user")
     if task.probing:
         return _probed(task, value)
+    if task.undo:
+        return _undone(task, value)
     try:
         result, data = payloads(task, value)
     except EncodingError as error:
         return failed(task, error)
-    event = StepSucceeded(step=task.row.name, attempt=task.row.attempt, undo=task.undo)
+    event = StepSucceeded(step=task.row.name, attempt=task.row.attempt)
     return _outcome(task, event, result=result, compensation_data=data)
+
+
+def _undone(task: Task, value: Any) -> Outcome:
+    """Give the outcome of a compensation. What it returned is kept if it is JSON; if not, that holds up
+    nothing.
+    """
+    event = StepSucceeded(step=task.row.name, attempt=task.row.attempt, undo=True)
+    outcome = _outcome(task, event)
+    if value is not None:
+        try:
+            outcome.undo_result = task.program.encode_undo_result(task.row.name, value)
+        except EncodingError as error:
+            outcome.error = clean(f"what the compensation returned was not kept: {error}")
+    return outcome
 
 
 def _probed(task: Task, answer: Any) -> Outcome:
@@ -132,8 +148,6 @@ def _probed(task: Task, answer: Any) -> Outcome:
 
 def payloads(task: Task, value: Any) -> tuple[str | None, str | None]:
     """Encode what a step returned as result and compensation data. Raises ``EncodingError``."""
-    if task.undo:
-        return None, None
     data = None
     if hasattr(value, "compensation_data") and hasattr(value, "output"):
         data = _for_compensation(task, value.compensation_data)

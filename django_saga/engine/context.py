@@ -11,6 +11,7 @@ from uuid import UUID
 from django_saga.core import encoding
 from django_saga.core.states import Outcome
 from django_saga.engine.tasks import Task, result_of
+from django_saga.store.sagas import undo_of
 
 
 class Results(Mapping[Any, Any]):
@@ -30,10 +31,40 @@ class Results(Mapping[Any, Any]):
         return self._task.program.decode_result(counts, encoding.decode(text))
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, (result, _) in self._task.payloads.items() if result is not None)
+        found = self._task.payloads.items()
+        return (name for name, (result, _) in found if result is not None and ":" not in name)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+class Undone(Mapping[Any, Any]):
+    """What compensations returned that ran before, by their step, its name, or the compensation itself; each
+    look-up decodes a fresh copy.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __getitem__(self, step: Any) -> Any:
+        name = step if isinstance(step, str) else step.step_name
+        text = self._task.payloads.get(undo_of(name), (None, None))[0]
+        if text is None:
+            known = ", ".join(sorted(self)) or "none"
+            raise KeyError(
+                f"step {self._task.row.name} has nothing that the compensation of {name!r} returned; "
+                f"those that returned something before it: {known}"
+            )
+        return encoding.decode(text)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removesuffix(_UNDO) for name in self._task.payloads if name.endswith(_UNDO))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+_UNDO = undo_of("")
 
 
 class Context:
@@ -91,6 +122,11 @@ class Context:
     def results(self) -> Results:
         """Results of the steps this one waited for; in a compensation, all there are."""
         return Results(self._task)
+
+    @cached_property
+    def undone(self) -> Undone:
+        """In a compensation: what those returned that ran before it."""
+        return Undone(self._task)
 
     @cached_property
     def result(self) -> Any:

@@ -149,6 +149,7 @@ def _feed(
         row.result = outcome.result
     if outcome.compensation_data is not None:
         row.compensation_data = outcome.compensation_data
+    row.undo_result = outcome.undo_result
     entries.append(
         history.Entry(
             row.saga_id,
@@ -205,6 +206,8 @@ def _write(
                 if work.definition.locks and after.status.is_terminal:
                     unlocked.append(before.id)
     sagas.write_steps(using, rows, prepare=prepare)
+    if returned := {row.id: row.undo_result for row in rows if row.undo_result is not None}:
+        sagas.write_undo_results(using, returned)
     sagas.write_status(using, statuses, now)
     if unlocked:
         recorded.freed = locks.release(using, unlocked) > 0
@@ -274,7 +277,9 @@ def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:
         for other in work.rows.values():
             if other.result is not None or other.compensation_data is not None:
                 payloads[other.name] = (other.result, other.compensation_data)
-        if not _wanted(work, row) <= payloads.keys():
+            if other.undo_result is not None:
+                payloads[sagas.undo_of(other.name)] = (other.undo_result, None)
+        if not _wanted(work, row) <= payloads.keys() or _may_lack_undo_results(work, row):
             wanting.add(work.saga.id)
         ready.append((work, row, payloads))
     stored = sagas.payloads(using, list(wanting)) if wanting else {}
@@ -308,6 +313,11 @@ def _wanted(work: Work, row: StepRow) -> frozenset[str]:
         return work.definition.ancestors[row.name] - work.definition.mains.keys()
     steps = work.state.steps.values()
     return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
+
+
+def _may_lack_undo_results(work: Work, row: StepRow) -> bool:
+    """True for a compensation beside which others may have ended, recorded by somebody else."""
+    return row.undo and not work.definition.is_chain
 
 
 def _background(work: Work) -> str:

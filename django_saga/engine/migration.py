@@ -116,7 +116,7 @@ def _require_fitting(using: str, saga_id: UUID, route: Route) -> None:
     names = dict(route.event.renamed)
     for step, (result, _) in sorted(sagas.payloads(using, [saga_id]).get(saga_id, {}).items()):
         try:
-            if result is not None:
+            if result is not None and step in route.old.by_name:
                 route.new.decode_result(names.get(step, step), encoding.decode(result))
         except EncodingError as error:
             reasons.append(f"the result of step {step} does not fit v{route.event.to_version}: {error}")

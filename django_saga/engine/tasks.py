@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django_saga.dsl.program import Program
 
 
-# By step: its result and its compensation data.
+# By step: its result and its compensation data; by ``sagas.undo_of(step)``: what its compensation returned.
 Payloads = Mapping[str, tuple[str | None, str | None]]
 
 
@@ -121,6 +121,7 @@ class Outcome:
     event: StepEvent
     result: str | None = None
     compensation_data: str | None = None
+    undo_result: str | None = None
     error_class: str = ""
     error: str = ""
     traceback: str = ""

@@ -72,6 +72,7 @@ def _step_json(step: StepStory, tracebacks: bool) -> dict[str, Any]:
             "ended_at": _iso(row.ended_at),
             "result": row.result,
             "compensation_data": row.compensation_data,
+            "compensation_result": row.undo_result,
             "error": row.error,
         }
     told["attempts"] = [_attempt_json(attempt, tracebacks) for attempt in step.attempts]

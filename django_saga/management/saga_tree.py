@@ -151,6 +151,8 @@ class Tree:
             below = list(self._attempts(step.undo_attempts))
             if row is not None and undoing:
                 below += self._open(row)
+            if row is not None and row.undo_result is not None:
+                below.append([f"result {one_line(json.dumps(row.undo_result, ensure_ascii=False), 160)}"])
             yield [f"compensation {plain(step.node.compensation)}".rstrip(), *self._branch(below)]
 
     def _open(self, row: SagaStep) -> Iterator[list[str]]:

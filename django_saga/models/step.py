@@ -59,6 +59,7 @@ class SagaStep(models.Model):
     deadline_at = models.DateTimeField(_("deadline"), null=True)
     result = models.JSONField(_("result"), null=True)
     compensation_data = models.JSONField(_("compensation data"), null=True)
+    undo_result = models.JSONField(_("result of the compensation"), null=True)
     reason = models.CharField(_("reason"), max_length=40, blank=True, default="")
     error = models.TextField(_("last error"), blank=True, default="")
     created_at = models.DateTimeField(_("opened at"))

@@ -31,7 +31,9 @@ def telling_steps(using: str, sagas: Sequence[SagaInstance]) -> dict[UUID, list[
     if not wanted:
         return found
     steps = SagaStep.objects.using(using).filter(saga_id__in=wanted, status__in=_TELLING)
-    for step in steps.defer("result", "compensation_data", "error").order_by("created_at", "name"):
+    for step in steps.defer("result", "compensation_data", "undo_result", "error").order_by(
+        "created_at", "name"
+    ):
         found[step.saga_id].append(step)
     return found
 

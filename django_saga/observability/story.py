@@ -103,7 +103,7 @@ def read(
     steps = SagaStep.objects.using(using).filter(saga_id=saga.pk)
     history = SagaEvent.objects.using(using).filter(saga_id=saga.pk)
     if not payloads:
-        steps = steps.defer("result", "compensation_data")
+        steps = steps.defer("result", "compensation_data", "undo_result")
     if not tracebacks:
         history = history.defer("traceback")
     rows = list(steps.order_by("pk"))

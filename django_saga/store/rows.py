@@ -40,8 +40,10 @@ class StepRow:
     ended_at: datetime | None = None
     result: str | None = None
     compensation_data: str | None = None
-    # Not a column: when the row was due before it was leased, so that it can be given back as it was.
+    # Not written with the others: when the row was due before it was leased, so that it can be given back as
+    # it was; and what its compensation returned just now (JSON text).
     was_due_at: datetime | None = None
+    undo_result: str | None = None
 
     @property
     def owned(self) -> bool:
@@ -127,7 +129,7 @@ _AT_REST: dict[str, StepStatus] = {status.value: status for status in StepStatus
 }
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-ALL: tuple[str, ...] = tuple(name for name in StepRow.__slots__ if name != "was_due_at")
+ALL: tuple[str, ...] = tuple(name for name in StepRow.__slots__ if name not in ("was_due_at", "undo_result"))
 # Values that deciding never asks for are not read; where a row holds None of them, what is stored stays.
 KEPT = ("claimed_at", "ended_at", "result", "compensation_data")
 LIGHT = ALL[: ALL.index("created_at")]

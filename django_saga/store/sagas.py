@@ -140,22 +140,48 @@ def _steps(
 
 def payloads(using: str, saga_ids: Sequence[UUID]) -> dict[UUID, dict[str, tuple[str | None, str | None]]]:
     """Give result and compensation data (JSON text) of every step of ``saga_ids`` that has any, by saga and
-    step.
+    step; what its compensation returned stands by ``undo_of(step)``.
     """
     connection = connections[using]
     found: dict[UUID, dict[str, tuple[str | None, str | None]]] = defaultdict(dict)
+    columns = ("saga_id", "name", "result", "compensation_data", "undo_result")
     for part in sql.chunks(connection, saga_ids):
         these, params = sql.is_in(connection, "saga_id", part)
-        for saga_id, name, result, data in sql.read(
+        for saga_id, name, result, data, undone in sql.read(
             using,
             SagaStep,
-            ("saga_id", "name", "result", "compensation_data"),
-            f"SELECT saga_id, name, result, compensation_data FROM {sql.table(SagaStep)}"
-            f" WHERE {these} AND (result IS NOT NULL OR compensation_data IS NOT NULL)",
+            columns,
+            f"SELECT {', '.join(columns)} FROM {sql.table(SagaStep)} WHERE {these}"
+            " AND (result IS NOT NULL OR compensation_data IS NOT NULL OR undo_result IS NOT NULL)",
             params,
         ):
-            found[saga_id][name] = (result, data)
+            if result is not None or data is not None:
+                found[saga_id][name] = (result, data)
+            if undone is not None:
+                found[saga_id][undo_of(name)] = (undone, None)
     return found
+
+
+def undo_of(step: str) -> str:
+    """Give the name by which payloads hold what the compensation of ``step`` returned; no step has it."""
+    return f"{step}:undo"
+
+
+def write_undo_results(using: str, results: Mapping[UUID, str]) -> None:
+    """Write what compensations returned (JSON text). Few do, so it is no part of the statement that all
+    share.
+    """
+    connection = connections[using]
+    value = "%s::jsonb" if connection.vendor == "postgresql" else "%s"
+    for part in sql.chunks(connection, list(results), width=3):
+        these, params = sql.is_in(connection, "id", part)
+        cases = " ".join([f"WHEN %s THEN {value}"] * len(part))
+        chosen = [each for step_id in part for each in (sql.to_db(connection, step_id), results[step_id])]
+        sql.execute(
+            using,
+            f"UPDATE {sql.table(SagaStep)} SET undo_result = CASE id {cases} END WHERE {these}",
+            [*chosen, *params],
+        )
 
 
 def reasons(using: str, saga_ids: Sequence[UUID]) -> dict[UUID, str]:

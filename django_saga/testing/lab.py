@@ -242,7 +242,7 @@ class SagaLab:
         due = (
             SagaStep.objects.using(self.using)
             .filter(status__in=CLAIMABLE_STEP, due_at__lte=self.now)
-            .defer("result", "compensation_data", "error")
+            .defer("result", "compensation_data", "undo_result", "error")
         )
         rows = list(due)
         if any(row.definition_id not in self._programs for row in rows):

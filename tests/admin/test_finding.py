@@ -282,7 +282,7 @@ def test_lists_leave_large_payloads_where_they_are(boss):
         ]
         return {
             name
-            for name in ("input", "result", "compensation_data", "traceback", "graph")
+            for name in ("input", "result", "compensation_data", "undo_result", "traceback", "graph")
             if connection.ops.quote_name(name) in sql
         }
 
