@@ -40,6 +40,10 @@ IDS = {
     "retry-type": "django_saga.E026",
     "duration-type": "django_saga.E027",
     "schema": "django_saga.E028",
+    "hook-step": "django_saga.E029",
+    "hook-type": "django_saga.E030",
+    "hook-signature": "django_saga.E031",
+    "unknown-hook": "django_saga.E032",
 }
 DEFINED_TWICE = "django_saga.E018"
 

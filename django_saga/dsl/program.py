@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from typing import Any, get_args, get_origin
@@ -16,6 +16,7 @@ from django_saga.core import encoding, validation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.validation import Problem
 from django_saga.dsl.assembly import Functions
+from django_saga.dsl.hooks import HookFunction, Hooks
 from django_saga.dsl.scalars import UnsupportedType
 from django_saga.dsl.schema import Schema, TypeSchema, schema_for
 from django_saga.dsl.step import StepFunction
@@ -35,6 +36,7 @@ class Program:
     functions: Mapping[str, Functions]
     input: Any = None
     output: Any = None
+    hooks: Hooks = field(default_factory=dict)  # functions as methods of ``saga``
     found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
 
     def __repr__(self) -> str:
@@ -55,10 +57,22 @@ class Program:
         """Give the step's compensation; it takes the context. Raises ``KeyError`` if it has none."""
         return self._bound[step, True]
 
+    def hook(self, word: str, step: str = "") -> Sequence[HookFunction]:
+        """Give the hooks of the step, or of the saga; they take a ``Transition``."""
+        return self._bound_hooks.get((word, step), ())
+
+    @cached_property
+    def _instance(self) -> Any:
+        # One instance for all sagas: it is ``self`` of every step and hook and keeps no state.
+        return self.saga()
+
+    @cached_property
+    def _bound_hooks(self) -> Hooks:
+        return {key: [one.__get__(self._instance) for one in these] for key, these in self.hooks.items()}
+
     @cached_property
     def _bound(self) -> Mapping[tuple[str, bool], StepFunction]:
-        # One instance for all sagas: it is ``self`` of every step and keeps no state.
-        instance = self.saga()
+        instance = self._instance
         bound: dict[tuple[str, bool], StepFunction] = {}
         for name, functions in self.functions.items():
             bound[name, False] = functions.do.__get__(instance)

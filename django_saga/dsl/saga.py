@@ -52,6 +52,13 @@ class Saga(metaclass=SagaType):
     failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE
     abstract: ClassVar[bool] = False
+    # Hooks: methods that are told, with a ``Transition``, after the saga
+    on_enter: ClassVar[Any] = None  # was started
+    on_success: ClassVar[Any] = None  # completed
+    on_failure: ClassVar[Any] = None  # turned back
+    on_compensate: ClassVar[Any] = None  # was undone
+    on_stuck: ClassVar[Any] = None  # got stuck
+    on_exit: ClassVar[Any] = None  # came to rest in any of these ways
     program: ClassVar[Program]  # abstract classes have none
 
     @classmethod
@@ -175,6 +182,7 @@ def _define(cls: Any) -> None:
         definition=definition,
         saga=cls,
         functions=assembly.functions(),
+        hooks=assembly.hooks,
         input=cls.input,
         output=cls.output,
         found=tuple(assembly.problems),

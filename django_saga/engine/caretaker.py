@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from django_saga import signals
-from django_saga.engine import connections, recorder, recovery
+from django_saga.engine import announcing, connections, recorder, recovery
 from django_saga.engine.intake import ALONE
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
@@ -101,7 +101,7 @@ class Caretaker(threading.Thread):
             worker.on_suspects()
 
     def _tell(self, recorded: Recorded) -> None:
-        recorder.announce(recorded)
+        announcing.announce(recorded)
         if recorded.waiting or recorded.next_due:
             fault_point("advance.wakeup")
             self._worker.wake()

@@ -14,7 +14,17 @@ from django.db import connections as django_connections
 
 from django_saga.conf import get_settings
 from django_saga.core.states import LIVE_SAGA, SagaStatus
-from django_saga.engine import atomic, attempt, connections, journal, keeping, recorder, recovery, starter
+from django_saga.engine import (
+    announcing,
+    atomic,
+    attempt,
+    connections,
+    journal,
+    keeping,
+    recorder,
+    recovery,
+    starter,
+)
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Recorded, Task
@@ -46,7 +56,7 @@ def run(
     handle = SagaHandle(program, saga_id, using)
     tasks: list[Task] = []
     if new is not None:
-        tasks = [Task(row, program, text) for row in new.steps]
+        tasks = [Task(row, program, text, using=using) for row in new.steps]
     _Runner(program, handle, owner, lease).finish(tasks)
     return handle
 
@@ -117,7 +127,9 @@ class _Runner:
                 # What the step left open is not to hold what is recorded now.
                 connections.refresh()
             recorded = ended if isinstance(ended, Recorded) else self._record(ended)
-        recorder.announce(recorded)
+        if recorded.transitions:
+            with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
+                announcing.announce(recorded)
         return recorded
 
     def _record(self, outcome: Outcome) -> Recorded:
@@ -139,7 +151,7 @@ class _Runner:
         found += recovery.enforce_deadlines(self._using, self._programs)
         for recorded in found:
             if recorded is not None:
-                recorder.announce(recorded)
+                announcing.announce(recorded)
 
     def _status(self) -> SagaStatus:
         row = SagaInstance.objects.using(self._using).only("status").get(pk=self._handle.id)

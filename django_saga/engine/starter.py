@@ -13,7 +13,7 @@ from django.db import transaction
 from django_saga.conf import get_settings
 from django_saga.core import encoding, machine
 from django_saga.core.events import SagaStarted
-from django_saga.engine import wake
+from django_saga.engine import announcing, wake
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.journal import new_row
 from django_saga.exceptions import IdempotencyConflict, InvalidInput
@@ -54,6 +54,8 @@ def start(
         fault_point("start.after_insert")
         if existing is None:
             wake.after_commit(using)
+    if existing is None:
+        announcing.started(using, program, [saga])
     return SagaHandle(program, _agreed(saga, existing), using)
 
 
@@ -67,7 +69,8 @@ def bulk_start(
     """Start many sagas in one transaction, a few statements for each 500."""
     using = using or get_settings().database
     check_time(run_at)
-    handles = []
+    handles: list[SagaHandle] = []
+    started: list[starts.NewSaga] = []
     definition_id = definitions.identify(using, program.definition)
     with transaction.atomic(using=using):
         for at in range(0, len(texts), _BULK):
@@ -75,7 +78,10 @@ def bulk_start(
             new = _new(definition_id, program, texts[at : at + _BULK], now, None, run_at=run_at)
             starts.insert(using, new, now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
+            if announcing.hears_start(program):
+                started += new
         wake.after_commit(using)
+    announcing.started(using, program, started)
     return handles
 
 
@@ -100,6 +106,8 @@ def start_owned(
             row.lease(owner, now=now, until=now + lease)
         existing = _insert(using, saga, now)
         fault_point("start.after_insert")
+    if existing is None:
+        announcing.started(using, program, [saga])
     return _agreed(saga, existing), None if existing else saga
 
 

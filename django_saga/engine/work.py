@@ -115,11 +115,12 @@ class Work:
             return event
         return replace(event, in_flight=tuple(sorted(self.flying)))
 
-    def decide(self, event: Event, now: datetime) -> None:
+    def decide(self, event: Event, now: datetime) -> machine.Decision:
         """Feed ``event`` to the machine."""
         decision = machine.decide(self.definition, self.state, event, now=now)
         self.state = machine.apply(self.state, decision)
         self.changed.update(dict.fromkeys(decision.steps))
+        return decision
 
 
 def load(using: str, works: Sequence[Work]) -> None:
