@@ -96,23 +96,32 @@ def _beginning(task: Task) -> list[tuple[Program, Transition]]:
 
 def _tell(told: Sequence[tuple[Program, Transition]]) -> None:
     for program, transition in told:
-        signal = signals.TRANSITIONS[transition.signal]
-        if signal.receivers:
-            _send(signal, program, transition)
-        if program.hooks:
-            hooks.call(program, transition)
+        try:
+            if signals.TRANSITIONS[transition.signal].receivers:
+                _send(program, transition)
+            if program.hooks:
+                hooks.call(program, transition)
+        except BaseException as error:  # no ``Exception`` of a receiver: an exit, or a cancelled task
+            if hooks.is_for_process(error):
+                raise
+            _log("a receiver or hook", transition, error)
 
 
-def _send(signal: signals.TransitionSignal, program: Program, transition: Transition) -> None:
+def _send(program: Program, transition: Transition) -> None:
+    signal = signals.TRANSITIONS[transition.signal]
     for receiver, answer in signal.send_robust(program.saga, **transition.arguments()):
         if isinstance(answer, Exception):
-            logger.error(
-                "receiver %s of %s failed for saga %s %s: %s: %s",
-                getattr(receiver, "__qualname__", repr(receiver)),
-                signal.name,
-                transition.saga.name,
-                transition.saga.id,
-                type(answer).__name__,
-                answer,
-                exc_info=answer,
-            )
+            _log(f"receiver {getattr(receiver, '__qualname__', repr(receiver))}", transition, answer)
+
+
+def _log(who: str, transition: Transition, error: BaseException) -> None:
+    logger.error(
+        "%s of %s failed for saga %s %s: %s: %s",
+        who,
+        transition.signal,
+        transition.saga.name,
+        transition.saga.id,
+        type(error).__name__,
+        error,
+        exc_info=error,
+    )

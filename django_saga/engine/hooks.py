@@ -65,7 +65,9 @@ def _call(function: HookFunction, transition: Transition) -> None:
         answer = function(transition)
         if inspect.isawaitable(answer):
             async_to_sync(_awaited)(answer)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_for_process(error):
+            raise
         saga = transition.saga
         logger.error(
             "hook %s failed for saga %s %s, %s%s: %s: %s",
@@ -78,6 +80,11 @@ def _call(function: HookFunction, transition: Transition) -> None:
             error,
             exc_info=error,
         )
+
+
+def is_for_process(error: BaseException) -> bool:
+    """True for Ctrl-C, which means the process and not the hook or receiver it fell into."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 async def _awaited(answer: Any) -> Any:

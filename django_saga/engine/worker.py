@@ -257,6 +257,8 @@ class Worker:
                 del self.in_flight[outcome.task.row.id]
         if recorded.places:
             recorded.places.give_back()
+        # First, so that no step is heard to begin before the one it waited for is heard to have ended.
+        announcing.announce(recorded)
         for task in recorded.tasks:
             self._dispatch(task)
         if recorded.doubtful:
@@ -268,7 +270,6 @@ class Worker:
                 wake.nudge(self.using)  # another worker may have the room, or serve the queue
         elif recorded.next_due and recorded.now:
             self._intake.by((recorded.next_due - recorded.now).total_seconds())
-        announcing.announce(recorded)
 
     # --- claiming ---------------------------------------------------------------------------------
 

@@ -123,6 +123,26 @@ def test_a_hook_that_raises_is_logged_with_the_saga_and_harms_nothing(ledger, ca
     ]
 
 
+def test_hooks_of_a_class_that_cannot_be_made_harm_nothing(caplog):
+    with registry.isolated():
+
+        class Order(Saga):
+            def __init__(self):
+                raise RuntimeError("no instance")
+
+            @step(no_compensation=True)
+            def charge(self, ctx): ...
+
+            def on_enter(self, transition): ...
+
+        saga = Order.start()
+
+    assert saga.status == "running"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a receiver or hook of saga_started failed for saga order {saga.id}: RuntimeError: no instance"
+    ]
+
+
 def test_what_a_hook_is_told():
     told = []
     with registry.isolated():

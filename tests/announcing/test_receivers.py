@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 from django.db import connection
@@ -72,6 +73,20 @@ def test_a_receiver_of_a_callers_commit_that_raises_does_not_reach_the_caller(li
     assert len(caplog.records) == 1
 
 
+def test_a_receiver_that_exits_harms_nothing_either(listen, caplog):
+    def leave(**facts):
+        raise SystemExit(7)
+
+    listen(leave, step_succeeded)
+
+    saga = in_worker()
+
+    assert saga.status == "completed"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a receiver or hook of step_succeeded failed for saga worker_chain {saga.id}: SystemExit: 7"
+    ] * 3
+
+
 def test_receivers_may_be_async_also_for_steps_on_the_event_loop(listen):
     told = []
 
@@ -83,6 +98,22 @@ def test_receivers_may_be_async_also_for_steps_on_the_event_loop(listen):
     work()
 
     assert told == ["saga_started", "step_started", "step_succeeded", "saga_finished"]
+
+
+def test_no_step_begins_before_the_end_of_the_one_before_it_is_told(listen):
+    began, early = threading.Event(), []
+
+    def succeeded(*, step, **facts):
+        if step == "reserve":
+            early.append(began.wait(0.3))
+
+    listen(succeeded, step_succeeded)
+    listen(lambda *, step, **facts: step == "charge" and began.set(), step_started)
+
+    in_worker()
+
+    assert early == [False]
+    assert began.is_set()
 
 
 def test_a_receiver_may_ask_for_sagas_of_one_class(listen):
