@@ -107,8 +107,12 @@ def test_no_step_begins_before_the_end_of_the_one_before_it_is_told(listen):
         if step == "reserve":
             early.append(began.wait(0.3))
 
+    def started(*, step, **facts):
+        if step == "charge":
+            began.set()
+
     listen(succeeded, step_succeeded)
-    listen(lambda *, step, **facts: step == "charge" and began.set(), step_started)
+    listen(started, step_started)
 
     in_worker()
 
