@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from django_saga.dsl.result import StepResult as StepResult
     from django_saga.dsl.saga import Saga as Saga
     from django_saga.dsl.step import step as step
+    from django_saga.dsl.transition import Transition as Transition
     from django_saga.engine.context import Context as Context
     from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
@@ -67,6 +68,7 @@ _HOME = {
     "StepResult": "dsl.result",
     "Saga": "dsl.saga",
     "step": "dsl.step",
+    "Transition": "dsl.transition",
     "Context": "engine.context",
     "SagaHandle": "engine.handle",
     **dict.fromkeys(

@@ -17,7 +17,7 @@ from django_saga.conf import get_settings
 from django_saga.core.events import CancelRequested
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
-from django_saga.engine import atomic, attempt, graphs, inline, journal, recorder, starter, wake
+from django_saga.engine import announcing, atomic, attempt, graphs, inline, journal, starter, wake
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.intake import Suspects
 from django_saga.engine.lanes import Executor
@@ -53,10 +53,10 @@ class Engine:
         try:
             with transaction.atomic(using=using):
                 recorded = journal.tell(using, saga_id, program.definition, CancelRequested(), why=reason)
-                transaction.on_commit(lambda: recorder.announce(recorded), using=using)
                 wake.after_commit(using)
         except IllegalTransition as error:
             raise OperationRefused(f"Saga {saga_id} cannot be cancelled: {error}.") from None
+        announcing.after_commit(using, recorded.transitions)
 
 
 # Adapters sit above this floor, so they are named, not imported.

@@ -1,8 +1,8 @@
-"""Signals sent after commit, robustly: no receiver can break or delay a saga's record.
+"""Signals: one for each transition of a saga or a step, sent after commit. No receiver can break a saga.
 
-``saga_finished`` (saga_id, name, status, reason, culprit): a saga reached an end, or is stuck. ``culprit`` is
-the step it turned back at, if any.
-``step_recorded`` (outcome): this process recorded the end of an attempt.
+The signals in ``TRANSITIONS`` have the saga's class as sender. Those of sagas bring ``saga_id``, ``name``,
+``version``, ``using``, ``before``, ``status``, ``reason`` and ``culprit``; those of steps the first four,
+``step``, ``undo``, ``attempt``, ``outcome``, ``status``, ``error_class``, ``error`` and ``due_at``.
 ``worker_event`` (worker, event, and facts of the event): ``started``, ``draining``, ``stopped``,
 ``trouble`` (error), ``recovered`` (the database answers again), ``late_result``, ``retired``;
 ``hook_failed`` (task, error; worker is None): what an atomic step had registered by
@@ -13,6 +13,54 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-saga_finished = Signal()
-step_recorded = Signal()
+
+class TransitionSignal(Signal):
+    """Sent robustly; whoever sends it logs what a receiver raises, with the saga it was about."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<signal {self.name}>"
+
+    def _log_robust_failure(self, receiver: object, err: Exception) -> None:
+        return None
+
+
+saga_started = TransitionSignal("saga_started")
+saga_turned_back = TransitionSignal("saga_turned_back")
+saga_finished = TransitionSignal("saga_finished")  # at rest: completed, compensated or stuck
+saga_resumed = TransitionSignal("saga_resumed")  # stuck no more
+
+step_started = TransitionSignal("step_started")  # an attempt begins
+step_succeeded = TransitionSignal("step_succeeded")
+step_retried = TransitionSignal("step_retried")  # another attempt is due, at ``due_at``
+step_failed = TransitionSignal("step_failed")  # no further attempt
+step_skipped = TransitionSignal("step_skipped")
+step_undone = TransitionSignal("step_undone")
+step_undo_failed = TransitionSignal("step_undo_failed")  # the compensation is dead
+
+TRANSITIONS = {
+    signal.name: signal
+    for signal in (
+        saga_started,
+        saga_turned_back,
+        saga_finished,
+        saga_resumed,
+        step_started,
+        step_succeeded,
+        step_retried,
+        step_failed,
+        step_skipped,
+        step_undone,
+        step_undo_failed,
+    )
+}
+
 worker_event = Signal()
+
+
+def anybody_listens() -> bool:
+    """True when some transition has a receiver."""
+    return any(signal.receivers for signal in TRANSITIONS.values())

@@ -49,6 +49,10 @@ IDS = {
     "locks": "django_saga.E035",
     "lock-policy": "django_saga.E036",
     "atomic-probe": "django_saga.E037",
+    "hook-step": "django_saga.E038",
+    "hook-type": "django_saga.E039",
+    "hook-signature": "django_saga.E040",
+    "unknown-hook": "django_saga.E041",
 }
 DEFINED_TWICE = "django_saga.E018"
 

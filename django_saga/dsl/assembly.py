@@ -7,28 +7,30 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from django_saga.core.definition import ProbeDefinition, SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
+from django_saga.dsl.hooks import Hook, Hooks, written_in
 from django_saga.dsl.locks import misfit
 from django_saga.dsl.mapping import InputMapper
 from django_saga.dsl.step import Attempted, Compensation, Probing, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
+Written: TypeAlias = Attempted | Hook
 
 
 class Body(dict[str, Any]):
-    """The namespace of a class: a dict that also remembers steps whose name was given away again."""
+    """The namespace of a class: a dict that also remembers what of a saga had its name given away again."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.written: list[tuple[str, Attempted]] = []
+        self.written: list[tuple[str, Written]] = []
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if isinstance(value, Attempted) and all(value is not item for _, item in self.written):
+        if isinstance(value, Written) and all(value is not item for _, item in self.written):
             self.written.append((name, value))
         super().__setitem__(name, value)
 
@@ -54,6 +56,7 @@ class Assembly:
     compensations: dict[int, Compensation] = field(default_factory=dict)  # by the identity of the step
     probes: dict[int, Probing] = field(default_factory=dict)  # likewise
     mappers: dict[int, InputMapper] = field(default_factory=dict)  # likewise
+    hooks: Hooks = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     free: bool = False
 
@@ -243,8 +246,12 @@ class Assembly:
 def assemble(cls: type, reserved: frozenset[str]) -> Assembly:
     """Gather the steps that ``cls`` and its bases write; ``reserved`` are names that steps may not take."""
     found = Assembly()
+    told: dict[str, Hook] = {}
     for base in reversed(cls.__mro__):
         _add(found, base, reserved)
+        told.update((attribute, item) for attribute, item in _written(base) if isinstance(item, Hook))
+    found.hooks, wrong = written_in(cls, told, [step.name for _, step in found.steps])
+    found.problems += wrong
     return found
 
 
@@ -259,15 +266,16 @@ def _add(found: Assembly, base: type, reserved: frozenset[str]) -> None:
                 f"{base.__name__}.{attribute} is written twice: the first, {item!r}, is lost.",
                 "Give each function a name of its own.",
             )
+        if attribute in reserved and not isinstance(item, (Compensation, Probing)):
+            keeps = f'; @step(name="{attribute}") keeps the name of the step'
+            found.report(
+                "reserved-name",
+                item.step_name,
+                f"The function {attribute}() hides Saga.{attribute}.",
+                f"Rename the function{keeps if isinstance(item, Step) else ''}.",
+            )
         if isinstance(item, Step):
             _add_step(found, attribute, item, inherited.pop(attribute, None))
-            if attribute in reserved:
-                found.report(
-                    "reserved-name",
-                    item.name,
-                    f"The function {attribute}() hides Saga.{attribute}.",
-                    f'Rename the function; @step(name="{attribute}") keeps the name of the step.',
-                )
         elif isinstance(item, (Compensation, Probing)):
             _add_counterpart(found, item, base)
     for attribute, step in inherited.items():
@@ -311,11 +319,11 @@ def _add_counterpart(found: Assembly, item: Compensation | Probing, base: type) 
     known[id(item.step)] = item
 
 
-def _written(base: type) -> list[tuple[str, Attempted]]:
+def _written(base: type) -> list[tuple[str, Written]]:
     written = vars(base).get(BODY)
     if written is not None:
         return list(written)
-    return [(name, item) for name, item in vars(base).items() if isinstance(item, Attempted)]
+    return [(name, item) for name, item in vars(base).items() if isinstance(item, Written)]
 
 
 def _recovery(step: Step) -> ForwardRecovery | None:

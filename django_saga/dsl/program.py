@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, get_args, get_origin
@@ -16,6 +16,7 @@ from django_saga.core import encoding, validation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.problem import Problem
 from django_saga.dsl.assembly import Functions
+from django_saga.dsl.hooks import HookFunction, Hooks
 from django_saga.dsl.locks import Locks, targets
 from django_saga.dsl.scalars import UnsupportedType
 from django_saga.dsl.schema import Schema, TypeSchema, schema_for
@@ -37,6 +38,7 @@ class Program:
     input: Any = None
     output: Any = None
     locks: Locks | None = None
+    hooks: Hooks = field(default_factory=dict)  # functions as methods of ``saga``
     found: tuple[Problem, ...] = field(default=())  # what the class's body shows to be wrong
     place: str = ""  # where it is written, unless that is where its class says
     hints: Mapping[str, str] = field(default_factory=dict)  # by code: remedies in the words of its form
@@ -76,10 +78,22 @@ class Program:
         """Give the step's probe; it takes the context. Raises ``KeyError`` if it has none."""
         return self._bound[step, "probe"]
 
+    def hook(self, word: str, step: str = "") -> Sequence[HookFunction]:
+        """Give the hooks of the step, or of the saga; they take a ``Transition``."""
+        return self._bound_hooks.get((word, step), ())
+
+    @cached_property
+    def _instance(self) -> Any:
+        # One instance for all sagas: it is ``self`` of every step and hook and keeps no state.
+        return self.saga()
+
+    @cached_property
+    def _bound_hooks(self) -> Hooks:
+        return {key: [one.__get__(self._instance) for one in these] for key, these in self.hooks.items()}
+
     @cached_property
     def _bound(self) -> Mapping[tuple[str, str], StepFunction]:
-        # One instance for all sagas: it is ``self`` of every step and keeps no state.
-        instance = self.saga()
+        instance = self._instance
         bound: dict[tuple[str, str], StepFunction] = {}
         for name, functions in self.functions.items():
             bound[name, "do"] = functions.do.__get__(instance)

@@ -55,6 +55,13 @@ class Saga(metaclass=SagaType):
     locks: ClassVar[Any] = None
     lock_policy: ClassVar[LockPolicy] = LockPolicy.REFUSE
     abstract: ClassVar[bool] = False
+    # Hooks: methods that are told, with a ``Transition``, after the saga
+    on_enter: ClassVar[Any] = None  # was started
+    on_success: ClassVar[Any] = None  # completed
+    on_failure: ClassVar[Any] = None  # turned back
+    on_compensate: ClassVar[Any] = None  # was undone
+    on_stuck: ClassVar[Any] = None  # got stuck
+    on_exit: ClassVar[Any] = None  # came to rest in any of these ways
     program: ClassVar[Program]  # abstract classes have none
 
     @classmethod
@@ -189,6 +196,7 @@ def make_program(
         definition=assembly.define(cls, name),
         saga=cls,
         functions=assembly.functions(),
+        hooks=assembly.hooks,
         input=cls.input,
         output=cls.output,
         locks=cls.locks,

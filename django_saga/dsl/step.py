@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias, overload
 
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
+from django_saga.dsl.hooks import HookDecorators
 
 StepFunction: TypeAlias = Callable[..., Any]
 Duration: TypeAlias = float | timedelta
@@ -44,7 +45,7 @@ class Attempted:
         return self if instance is None else MethodType(self.function, instance)
 
 
-class Step(Attempted):
+class Step(HookDecorators, Attempted):
     """A step as written in a class; ``ctx.results[step]`` and ``after=[step]`` take it or its ``name``."""
 
     def __init__(

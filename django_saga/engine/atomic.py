@@ -15,7 +15,7 @@ import time
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from django_saga.core.events import Cause
-from django_saga.engine import attempt, journal
+from django_saga.engine import announcing, attempt, journal
 from django_saga.engine.connections import refresh
 from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Recorded, Task
@@ -32,6 +32,7 @@ def run(using: str, task: Task, holder: Holder | None) -> Recorded | Outcome:
     transaction is gone.
     """
     attempt.begin(task)
+    announcing.begun(task)
     while True:
         try:
             return _once(using, task, holder)

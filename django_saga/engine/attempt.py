@@ -18,6 +18,7 @@ from asgiref.sync import async_to_sync
 from django_saga.conf import get_settings
 from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded, StepUnknown
 from django_saga.core.states import Happened, Probe
+from django_saga.engine import announcing
 from django_saga.engine.context import Context
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.exceptions import (
@@ -37,6 +38,7 @@ chance: Callable[[], float] = random.random
 def run(task: Task) -> Outcome:
     """Run a ``def`` step, or an ``async def`` one on a loop of its own, and give how it ended."""
     begin(task)
+    announcing.begun(task)
     try:
         value = call(task)
         if task.is_async:
@@ -52,6 +54,7 @@ def run(task: Task) -> Outcome:
 async def arun(task: Task) -> Outcome:
     """Run an ``async def`` step on the running loop, within its timeout."""
     begin(task)
+    await announcing.abegun(task)
     try:
         value = await _limited(call(task), task)
     except _TimedOut:

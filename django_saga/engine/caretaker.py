@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from django_saga import signals
-from django_saga.engine import connections, locking, recorder, recovery
+from django_saga.engine import announcing, connections, locking, recorder, recovery
 from django_saga.engine.intake import ALONE
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
@@ -121,7 +121,7 @@ class Caretaker(threading.Thread):
             worker.on_suspects()
 
     def _tell(self, recorded: Recorded) -> None:
-        recorder.announce(recorded)
+        announcing.announce(recorded)
         if recorded.waiting or recorded.next_due:
             fault_point("advance.wakeup")
             self._worker.wake()

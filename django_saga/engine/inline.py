@@ -15,6 +15,7 @@ from django.db import connections as django_connections
 from django_saga.conf import get_settings
 from django_saga.core.states import LIVE_SAGA, SagaStatus
 from django_saga.engine import (
+    announcing,
     atomic,
     attempt,
     connections,
@@ -56,7 +57,7 @@ def run(
     handle = SagaHandle(program, saga_id, using)
     tasks: list[Task] = []
     if new is not None:
-        tasks = [Task(row, program, text) for row in new.steps]
+        tasks = [Task(row, program, text, using=using) for row in new.steps]
     _Runner(program, handle, owner, lease).finish(tasks)
     return handle
 
@@ -128,7 +129,9 @@ class _Runner:
                 # What the step left open is not to hold what is recorded now.
                 connections.refresh()
             recorded = ended if isinstance(ended, Recorded) else self._record(ended)
-        recorder.announce(recorded)
+        if recorded.transitions:
+            with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
+                announcing.announce(recorded)
         return recorded
 
     def _record(self, outcome: Outcome) -> Recorded:
@@ -153,7 +156,7 @@ class _Runner:
         found += locking.let_in(self._using, self._programs)
         for recorded in found:
             if recorded is not None:
-                recorder.announce(recorded)
+                announcing.announce(recorded)
 
     def _status(self) -> SagaStatus:
         row = SagaInstance.objects.using(self._using).only("status").get(pk=self._handle.id)

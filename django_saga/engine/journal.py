@@ -20,12 +20,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from django_saga import signals
 from django_saga.conf import get_settings
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent, StepMarkedDone
 from django_saga.core.state import StepState
 from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
-from django_saga.engine import versions
+from django_saga.engine import transitions, versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.tasks import Finished, Recorded, Task
 from django_saga.engine.tasks import Outcome as Ended
@@ -85,8 +86,9 @@ def record(
             live.append((outcome, work))
         load(using, list(works.values()))
         entries: list[history.Entry] = []
+        listened = signals.anybody_listens()
         for outcome, work in live:
-            _feed(work, outcome, now, entries, recorded)
+            _feed(work, outcome, now, entries, recorded, listened=listened)
         _write(using, works, entries, recorded, holder, now, prepare=True)
     return recorded
 
@@ -118,10 +120,11 @@ def tell(
         held_id = versions.id_of(using, saga_id, work.rows.values())
         work.definition = versions.current(using, saga_id, held_id, definition)
         recorded = Recorded(now=now)
-        event = work.observed(event)
-        work.decide(event, now)
+        event, before = work.observed(event), work.state
+        decision = work.decide(event, now)
         if result is not None and isinstance(event, StepMarkedDone):
             work.rows[event.step].result = result
+        transitions.note(recorded, using, work, before, decision)
         entries = [history.Entry(saga_id, event, error=why)]
         _write(using, {saga_id: work}, entries, recorded, None, now)
     return recorded
@@ -133,12 +136,14 @@ def _feed(
     now: datetime,
     entries: list[history.Entry],
     recorded: Recorded,
+    *,
+    listened: bool,
 ) -> None:
-    event = work.observed(outcome.event)
+    event, before = work.observed(outcome.event), work.state
     row = work.rows[outcome.task.row.name]
     holding = row.owner
     try:
-        work.decide(event, now)
+        decision = work.decide(event, now)
     except IllegalTransition:
         # Only an outcome of a saga whose rows were changed by hand gets here: it must not hold up its batch.
         recorded.lost.append(outcome)
@@ -164,6 +169,8 @@ def _feed(
         )
     )
     recorded.outcomes.append(outcome)
+    if listened or outcome.task.program.hooks:
+        transitions.note(recorded, outcome.task.using, work, before, decision, outcome)
 
 
 def _write(
@@ -200,11 +207,9 @@ def _write(
         if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
             statuses[before.id] = (after.status, after.reason, after.culprit)
             if not after.status.is_live:
-                recorded.finished.append(
-                    Finished(before.id, work.definition.name, after.status, after.reason, after.culprit)
-                )
                 if work.definition.locks and after.status.is_terminal:
                     unlocked.append(before.id)
+                recorded.finished.append(Finished(before.id, after.status))
     sagas.write_steps(using, rows, prepare=prepare)
     if returned := {row.id: row.undo_result for row in rows if row.undo_result is not None}:
         sagas.write_undo_results(using, returned)
@@ -286,7 +291,8 @@ def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:
     tasks = []
     for work, row, payloads in ready:
         assert work.task is not None
-        task = Task(row, work.task.program, work.task.input, stored.get(work.saga.id, payloads))
+        found = stored.get(work.saga.id, payloads)
+        task = Task(row, work.task.program, work.task.input, found, using=using)
         task.known = _known(work, row)
         if row.undo:
             task.background = _background(work)

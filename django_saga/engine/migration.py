@@ -20,7 +20,7 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Migrated
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import SagaStatus
-from django_saga.engine import versions
+from django_saga.engine import transitions, versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.journal import new_row
 from django_saga.engine.tasks import Finished, Recorded
@@ -90,11 +90,11 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
         if state.status is not after.status:
             sagas.write_status(using, {saga_id: (after.status, after.reason, after.culprit)}, now)
         if state.status.is_live and not after.status.is_live:
-            name = route.new.definition.name
-            recorded.finished.append(Finished(saga_id, name, after.status, after.reason, after.culprit))
+            recorded.finished.append(Finished(saga_id, after.status))
             if route.new.definition.locks and after.status.is_terminal:
                 recorded.freed = locks.release(using, [saga_id]) > 0
         history.append(using, [history.Entry(saga_id, route.event, error=why)], now)
+        transitions.note_saga(recorded, using, route.new, saga_id, state, after)
     return Moved(state.status, after.status, recorded)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, InterfaceError
 
 from django_saga import signals
-from django_saga.engine import attempt, connections, journal, wake
+from django_saga.engine import announcing, attempt, connections, journal, wake
 from django_saga.engine.tasks import Outcome, Recorded
 from django_saga.store import errors
 
@@ -68,6 +68,7 @@ def record_leaving(worker: Worker, outcomes: Sequence[Outcome]) -> None:
         recorded = journal.record(worker.using, outcomes, None, skip_locked=True)
         if recorded.waiting and wake.hears(worker.using):
             wake.nudge(worker.using)
+        announcing.announce(recorded)
     except DATABASE_ERRORS as error:
         signals.worker_event.send_robust(type(worker), worker=worker, event="trouble", error=error)
 
@@ -79,23 +80,6 @@ def wait_out(worker: Worker, error: BaseException, wait: float = FIRST_WAIT) -> 
     worker.troubled = True
     worker.pause(wait * random.uniform(0.5, 1))  # noqa: S311
     return min(wait * 2, _LONGEST_WAIT)
-
-
-def announce(recorded: Recorded) -> None:
-    """Send the signals of a committed batch."""
-    if signals.step_recorded.receivers:
-        for outcome in recorded.outcomes:
-            signals.step_recorded.send_robust(Outcome, outcome=outcome)
-    if signals.saga_finished.receivers:
-        for done in recorded.finished:
-            signals.saga_finished.send_robust(
-                Recorded,
-                saga_id=done.saga_id,
-                name=done.name,
-                status=done.status,
-                reason=done.reason,
-                culprit=done.culprit,
-            )
 
 
 def _refused(worker: Worker, outcome: Outcome, error: BaseException) -> Iterator[Recorded]:

@@ -51,7 +51,7 @@ def reap(using: str, programs: Mapping[int, Program]) -> Recorded | None:
         return None
     outcomes = []
     for row in found:
-        task = Task(row, carried[row.saga_id], "null")
+        task = Task(row, carried[row.saga_id], "null", using=using)
         outcome = attempt.unknown(task, Cause.WORKER_LOST, f"worker {row.owner} let its lease run out")
         outcome.started_at, outcome.ended_at = row.claimed_at, None
         outcomes.append(outcome)
@@ -101,7 +101,7 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     why = sagas.reasons(using, list(turned)) if turned else {}
     for row in rows:
         status, text = inputs[row.saga_id]
-        task = Task(row, carried[row.saga_id], text)
+        task = Task(row, carried[row.saga_id], text, using=using)
         task.wanted = task.undo or status in (SagaStatus.RUNNING, SagaStatus.PENDING)
         if row.id in rich:
             task.payloads = stored.get(row.saga_id, {})

@@ -14,7 +14,7 @@ from django.db import transaction
 from django_saga.conf import get_settings
 from django_saga.core import encoding, machine
 from django_saga.core.events import SagaStarted
-from django_saga.engine import locking, wake
+from django_saga.engine import announcing, locking, wake
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.journal import new_row
 from django_saga.exceptions import IdempotencyConflict, InvalidInput
@@ -58,6 +58,8 @@ def start(
         fault_point("start.after_insert")
         if existing is None:
             wake.after_commit(using)
+    if existing is None:
+        announcing.started(using, program, [saga])
     return SagaHandle(program, _agreed(saga, existing), using)
 
 
@@ -72,7 +74,8 @@ def bulk_start(
     using = using or get_settings().database
     check_time(run_at)
     asked = [(text, program.targets(text)) for text in texts]
-    handles = []
+    handles: list[SagaHandle] = []
+    started: list[starts.NewSaga] = []
     definition_id = definitions.identify(using, program.registered.definition)
     # All locks are taken in one go, for the sake of their order.
     size = max(len(texts), 1) if program.definition.locks else _BULK
@@ -83,7 +86,10 @@ def bulk_start(
             starts.write(using, new, now)
             starts.finish(using, locking.admitted(using, program.definition, new, now), now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
+            if announcing.hears_start(program):
+                started += new
         wake.after_commit(using)
+    announcing.started(using, program, started)
     return handles
 
 
@@ -109,6 +115,8 @@ def start_owned(
             row.lease(owner, now=now, until=now + lease)
         saga, existing = _insert(using, program, saga, now)
         fault_point("start.after_insert")
+    if existing is None:
+        announcing.started(using, program, [saga])
     return _agreed(saga, existing), None if existing else saga
 
 

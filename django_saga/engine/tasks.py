@@ -19,6 +19,7 @@ from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
+    from django_saga.dsl.transition import Transition
 
 
 # By step: its result and its compensation data; by ``sagas.undo_of(step)``: what its compensation returned.
@@ -53,6 +54,7 @@ class Task:
     row: StepRow
     program: Program
     input: str
+    using: str = field(kw_only=True)
     payloads: Payloads = field(default_factory=dict)
     background: str = ""
     known: Mapping[str, StepRow] | None = None
@@ -134,10 +136,7 @@ class Finished:
     """A saga that came to rest."""
 
     saga_id: UUID
-    name: str
     status: str
-    reason: str
-    culprit: str
 
 
 class Places(Protocol):
@@ -153,12 +152,14 @@ class Recorded:
     ``doubtful``: a commit's reply was lost on the way. ``tasks`` are leased to the recorder already;
     ``waiting`` tells whether steps were left for anyone to claim at once, ``left_in`` in which queues, and
     ``next_due`` when the next one of those scheduled for later is due. ``freed``: locks were released.
+    ``transitions``: what is to be announced, gathered only where somebody listens.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     lost: list[Outcome] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     finished: list[Finished] = field(default_factory=list)
+    transitions: list[tuple[Program, Transition]] = field(default_factory=list)
     waiting: bool = False
     left_in: set[str] = field(default_factory=set)
     next_due: datetime | None = None

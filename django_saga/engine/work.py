@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django_saga.core import machine
+from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepSucceeded
 from django_saga.core.state import SagaState, is_failing
@@ -115,11 +116,12 @@ class Work:
             return event
         return replace(event, in_flight=tuple(sorted(self.flying)))
 
-    def decide(self, event: Event, now: datetime) -> None:
+    def decide(self, event: Event, now: datetime) -> Decision:
         """Feed ``event`` to the machine."""
         decision = machine.decide(self.definition, self.state, event, now=now)
         self.state = machine.apply(self.state, decision)
         self.changed.update(dict.fromkeys(decision.steps))
+        return decision
 
 
 def load(using: str, works: Sequence[Work]) -> None:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from django_saga.conf import get_settings
 from django_saga.core.events import Cause, StepNotStarted
-from django_saga.engine import attempt, connections, leaving, recorder, recovery, wake
+from django_saga.engine import announcing, attempt, connections, hooks, leaving, recorder, recovery, wake
 from django_saga.engine.caretaker import Caretaker
 from django_saga.engine.intake import Intake, Suspects, is_solo
 from django_saga.engine.journal import Holder
@@ -157,6 +157,7 @@ class Worker:
         if listener:
             listener.start()
         worker_event.send_robust(type(self), worker=self, event="started")
+        hooks.to_background()
         try:
             while not self._finished():
                 self._turn()
@@ -172,6 +173,7 @@ class Worker:
                 listener.stop()
             for lane in self.lanes.values():
                 lane.executor.stop()
+            hooks.from_background()
             worker_event.send_robust(type(self), worker=self, event="stopped")
             connections.close()
 
@@ -206,7 +208,7 @@ class Worker:
         try:
             with self.rescuing:
                 for recorded in recovery.rescue(self.using, self.programs):
-                    recorder.announce(recorded)
+                    announcing.announce(recorded)
                     found = True
         except recorder.DATABASE_ERRORS as error:
             self._trouble(error)
@@ -258,6 +260,8 @@ class Worker:
             self.freed.set()
         if recorded.places:
             recorded.places.give_back()
+        # First, so that no step is heard to begin before the one it waited for is heard to have ended.
+        announcing.announce(recorded)
         for task in recorded.tasks:
             self._dispatch(task)
         if recorded.doubtful:
@@ -269,7 +273,6 @@ class Worker:
                 wake.nudge(self.using)  # another worker may have the room, or serve the queue
         elif recorded.next_due and recorded.now:
             self._intake.by((recorded.next_due - recorded.now).total_seconds())
-        recorder.announce(recorded)
 
     # --- claiming ---------------------------------------------------------------------------------
 

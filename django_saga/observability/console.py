@@ -34,7 +34,9 @@ def attach(stdout: Any, stderr: Any, *, verbosity: int) -> None:
     signals.worker_event.connect(_worker_event, dispatch_uid="django_saga.console")
     signals.saga_finished.connect(_saga_finished, dispatch_uid="django_saga.console")
     if logger.isEnabledFor(logging.DEBUG):
-        signals.step_recorded.connect(_step_recorded, dispatch_uid="django_saga.console")
+        for name, signal in signals.TRANSITIONS.items():
+            if name.startswith("step_") and name != "step_started":
+                signal.connect(_step_changed, dispatch_uid="django_saga.console")
 
 
 def say(text: str) -> None:
@@ -147,15 +149,23 @@ def _saga_finished(*, saga_id: Any, name: str, status: str, reason: str, culprit
         logger.debug("saga %s %s completed", name, saga_id)
 
 
-def _step_recorded(*, outcome: Outcome, **_: Any) -> None:
-    row, event = outcome.task.row, outcome.event
-    what = event.kind.removeprefix("step_")
+def _step_changed(
+    *,
+    signal: signals.TransitionSignal,
+    saga_id: Any,
+    step: str,
+    undo: bool,
+    attempt: int,
+    outcome: str,
+    error: str,
+    **_: Any,
+) -> None:
     logger.debug(
         "saga %s step %s%s attempt %d %s%s",
-        row.saga_id,
-        row.name,
-        " (undo)" if event.undo else "",
-        event.attempt,
-        what,
-        f": {outcome.error}" if outcome.error else "",
+        saga_id,
+        step,
+        " (undo)" if undo else "",
+        attempt,
+        outcome or signal.name.removeprefix("step_"),
+        f": {error}" if error else "",
     )

@@ -18,7 +18,7 @@ from django_saga.core.events import (
     UndoRetried,
 )
 from django_saga.dsl.registry import registry
-from django_saga.engine import journal, recorder, wake
+from django_saga.engine import announcing, journal, wake
 from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
 from django_saga.faults import fault_point
@@ -93,7 +93,6 @@ def _act(
             refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
         else:
             after = _locked_status(using, saga.pk)
-            transaction.on_commit(lambda: recorder.announce(recorded), using=using)
             wake.after_commit(using)
         SagaOperation.objects.using(using).create(
             saga_id=saga.pk,
@@ -110,6 +109,7 @@ def _act(
         fault_point("operator.before_commit")
     if refusal:
         raise OperationRefused(refusal)
+    announcing.after_commit(using, recorded.transitions)
 
 
 def _find(using: str, saga_id: UUID | str) -> SagaInstance:

@@ -12,7 +12,7 @@ from django_saga.conf import get_settings
 from django_saga.core.events import Migrated
 from django_saga.core.migration import require_mapping
 from django_saga.dsl.registry import registry
-from django_saga.engine import migration, recorder, versions, wake
+from django_saga.engine import announcing, migration, versions, wake
 from django_saga.engine.migration import InFlight, Moved, Route
 from django_saga.exceptions import MigrationRefused, UnknownSaga
 from django_saga.faults import fault_point
@@ -164,7 +164,7 @@ def _moved(using: str, saga_id: UUID, route: Route, *, by: str, why: str, dry_ru
 def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, by: str, why: str) -> None:
     recorded = moved.recorded
     assert recorded is not None
-    transaction.on_commit(lambda: recorder.announce(recorded), using=using)
+    transaction.on_commit(lambda: announcing.announce(recorded), using=using)
     event = route.event
     renamed = ", ".join(f"{before} → {after}" for before, after in event.renamed)
     SagaOperation.objects.using(using).create(

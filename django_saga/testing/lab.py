@@ -21,7 +21,7 @@ from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, LIVE_STEP, SagaSt
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.dsl.step import Compensation, Step
-from django_saga.engine import atomic, attempt, connections, inline, journal, locking, recorder, recovery
+from django_saga.engine import announcing, atomic, attempt, connections, inline, journal, locking, recovery
 from django_saga.engine.graphs import program_of
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded, Task
@@ -219,7 +219,7 @@ class SagaLab:
             return
         self._learn()
         for recorded in recovery.rescue(self.using, self._programs):
-            recorder.announce(recorded)
+            announcing.announce(recorded)
         self._looked_at = now
 
     def _let_in(self) -> bool:
@@ -227,7 +227,7 @@ class SagaLab:
         self._learn()
         found = list(locking.let_in(self.using, self._programs))
         for recorded in found:
-            recorder.announce(recorded)
+            announcing.announce(recorded)
         return bool(found)
 
     def _learn(self) -> None:
@@ -281,7 +281,7 @@ class SagaLab:
         finally:
             connections.refresh()
         recorded = ended if isinstance(ended, Recorded) else journal.record(self.using, [ended], None)
-        recorder.announce(recorded)
+        announcing.announce(recorded)
 
 
 class _Engine(runtime.Engine):

@@ -3,6 +3,8 @@
 import re
 from dataclasses import fields
 from inspect import signature
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -22,11 +24,14 @@ from django_saga import (
     StepStatus,
     exceptions,
     operations,
+    signals,
     testing,
 )
 from django_saga.conf import SagaSettings
 from django_saga.core.events import EVENTS
+from django_saga.dsl.hooks import HookDecorators
 from django_saga.dsl.step import Step
+from django_saga.dsl.transition import HOOKS, Transition
 from tests.repository.files import ROOT
 
 COMMANDS = [
@@ -79,6 +84,24 @@ def test_the_members_of_the_public_classes_are_in_the_reference():
     assert set(first_cells(section("api", "## `saga`"))) == public(Flow)
     assert set(first_cells(section("api", "## `ComposedSaga`"))) == public(ComposedSaga) - {"abstract"}
     assert first_cells(section("api", "## `django_saga.operations`")) == operations.__all__
+
+
+def test_every_signal_is_in_the_reference_with_its_arguments():
+    handle: Any = SimpleNamespace(id=1, name="order", using="default")
+    for heading, kind, of in (("## Of sagas", "saga_", ""), ("## Of steps", "step_", "charge")):
+        names, arguments = re.split(r"^\| argument", section("signals", heading), flags=re.MULTILINE)
+        told = Transition(signal="", saga=handle, version=1, status="", step=of).arguments()
+
+        assert first_cells(names) == [name for name in signals.TRANSITIONS if name.startswith(kind)]
+        assert set(first_cells(arguments)) == set(told)
+
+
+def test_every_hook_is_in_the_reference():
+    assert set(HOOKS) == public(HookDecorators)
+    steps = section("api", "## `step`")
+    assert [name for name in HOOKS if f"`.{name}`" not in steps and f"`@<step>.{name}`" not in steps] == []
+    shown = set(first_cells(section("api", "## `Transition`")))
+    assert shown == {field.name for field in fields(Transition)} | {"arguments"}
 
 
 def test_all_of_testing_is_in_the_reference():
