@@ -73,7 +73,7 @@ class Worker:
         self._scribe = Scribe(lambda outcomes: recorder.record(self, outcomes), self._recorded_elsewhere)
         self.drain_timeout = drain_timeout
         self._inbox: queue.SimpleQueue[tuple[Task | None, Outcome | Recorded] | None] = queue.SimpleQueue()
-        self._drain_until = 0.0
+        self._drain_until = self._watch_at = 0.0
         self._drains = False
         self._hurry = threading.Event()
         self.rescuing = threading.Lock()  # what was rescued, and word of it in the inbox: both or neither
@@ -85,7 +85,6 @@ class Worker:
         self._intake = Intake(self.lanes, self.queues, suspects, longest=longest)
         # Called when suspects are due that some other process is to run.
         self.on_suspects: Callable[[], None] | None = None
-        self._watch_at = 0.0
         self._lease = lease.total_seconds()
         self._adopted: set[tuple[UUID, int]] = set()
 
