@@ -42,6 +42,11 @@ def many() -> list[UUID]:
     """Ids of those in flight."""
     EchoSaga.bulk_start(range(FINISHED))
     SagaInstance.objects.update(status="completed")
+    if connection.vendor == "postgresql":
+        # What was in flight a moment ago still lies in the index, and makes it look dear.
+        with connection.cursor() as cursor:
+            cursor.execute(f"VACUUM {SagaInstance._meta.db_table}")
+            cursor.execute(f"REINDEX TABLE {SagaInstance._meta.db_table}")
     return sorted(handle.id for handle in EchoSaga.bulk_start(range(LIVE)))
 
 
