@@ -30,6 +30,7 @@ class Decision(NamedTuple):
     reason: str = ""
     culprit: str = ""
     deadline_at: datetime | None = None
+    paused: bool | None = None
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
@@ -83,6 +84,7 @@ def apply(state: SagaState, decision: Decision) -> SagaState:
         decision.reason or state.reason,
         decision.culprit or state.culprit,
         decision.deadline_at or state.deadline_at,
+        state.paused if decision.paused is None else decision.paused,
     )
 
 
@@ -198,6 +200,18 @@ def _turn_back(
     return _undo_on(definition, state, changed, now, reason, culprit)
 
 
+def _paused(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    if state.paused:
+        raise IllegalTransition("it is paused already")
+    return Decision(state.status, {}, paused=True)
+
+
+def _resumed(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    if not state.paused:
+        raise IllegalTransition("it is not paused")
+    return Decision(state.status, {}, paused=False)
+
+
 # --- back -----------------------------------------------------------------------------------------
 
 
@@ -304,10 +318,16 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
             (events.CancelRequested, _cancelled),
         )
     },
+    **{
+        (status, kind): rule
+        for status in (*_FORWARD, SagaStatus.COMPENSATING)
+        for kind, rule in ((events.SagaPaused, _paused), (events.SagaResumed, _resumed))
+    },
     (SagaStatus.COMPENSATING, events.StepSucceeded): _late_success,
     (SagaStatus.COMPENSATING, events.StepFailed): _failed_while_undoing,
     (SagaStatus.COMPENSATING, events.StepUnknown): _unknown_while_undoing,
     (SagaStatus.COMPENSATING, events.StepNotStarted): _not_started,
     (SagaStatus.COMPENSATING, events.UndoRetried): _undo_retried,
     (SagaStatus.STUCK, events.UndoRetried): _undo_retried,
+    (SagaStatus.STUCK, events.SagaResumed): _resumed,
 }

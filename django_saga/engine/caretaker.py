@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from django_saga import signals
+from django_saga.core.lanes import ALONE
 from django_saga.engine import connections, recorder, recovery
-from django_saga.engine.intake import ALONE
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
 from django_saga.models import SagaWorker
@@ -41,6 +41,7 @@ class Caretaker(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             self._try(self._keep_leases)
+            self._try(self._worker.admission.look)
             self._try(self._rescue)
             self._try(self._call_for_suspects)
             self._try(self._announce)

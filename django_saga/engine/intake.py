@@ -12,12 +12,12 @@ from enum import Enum, auto
 from uuid import UUID
 
 from django_saga.core.definition import SagaDefinition
+from django_saga.core.lanes import ALONE
 from django_saga.core.state import StepState
 from django_saga.engine.lanes import Lane
 from django_saga.engine.polling import Polling
 from django_saga.engine.tasks import Task
 
-ALONE = "alone"
 _SUSPECT = 2  # crashes
 
 

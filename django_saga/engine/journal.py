@@ -20,6 +20,7 @@ from uuid import UUID
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core import lanes
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent
 from django_saga.core.state import StepState
@@ -31,14 +32,14 @@ from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
-from django_saga.store import clock, history, sagas
+from django_saga.store import clock, history, pauses, sagas
 from django_saga.store.rows import StepRow
 
 
 class Room(Protocol):
     """Tells which opened steps a holder has room for; one for each batch."""
 
-    def take(self, queue: str, executor: str) -> bool: ...
+    def take(self, row: StepRow) -> bool: ...
 
     def give_back(self) -> None: ...
 
@@ -168,9 +169,11 @@ def _write(
             rows.append(row)
             if row.status not in (StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED) or row.due_at is None:
                 continue
-            if row.due_at > now:
+            if work.state.paused:
+                row.executor = lanes.marked(row.executor, lanes.PAUSED)
+            elif row.due_at > now:
                 recorded.next_due = min(recorded.next_due or row.due_at, row.due_at)
-            elif holder is not None and work.task and holder.room.take(row.queue, row.executor):
+            elif holder is not None and work.task and holder.room.take(row):
                 row.lease(holder.id, now=now, until=now + holder.lease)
                 handed.append((work, row))
             else:
@@ -179,6 +182,8 @@ def _write(
         before, after = work.saga, work.state
         if after.deadline_at is not None and after.deadline_at != before.deadline_at:
             sagas.write_deadline(using, before.id, after.deadline_at)
+        if after.paused is (before.paused_at is None):
+            pauses.write(using, before.id, now if after.paused else None)
         if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
             statuses[before.id] = (after.status, after.reason, after.culprit)
             if not after.status.is_live:

@@ -14,7 +14,7 @@ from django_saga.engine import attempt, journal
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import IllegalTransition
 from django_saga.faults import fault_point
-from django_saga.store import claims, sagas
+from django_saga.store import claims, pauses, sagas
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -88,13 +88,17 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     if not rows:
         return []
     inputs = claims.inputs(using, {row.saga_id for row in rows})
+    # It was being claimed as its saga was paused, so it kept its lane; a claim whose reply was lost stands.
+    if paused := [row for row in rows if inputs[row.saga_id][2] and row.was_due_at is not None]:
+        pauses.put_aside_of_sagas(using, paused)
+        return load(using, programs, [row for row in rows if row not in paused])
     tasks = []
     rich = {row.id for row in rows if row.undo or programs[row.definition_id].definition[row.name].after}
     stored = sagas.payloads(using, list({row.saga_id for row in rows if row.id in rich})) if rich else {}
     turned = {row.saga_id for row in rows if row.undo}
     why = sagas.reasons(using, list(turned)) if turned else {}
     for row in rows:
-        status, text = inputs[row.saga_id]
+        status, text, _ = inputs[row.saga_id]
         task = Task(row, programs[row.definition_id], text)
         task.wanted = task.undo or status in (SagaStatus.RUNNING, SagaStatus.PENDING)
         if row.id in rich:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,6 +20,7 @@ from django_saga.exceptions import IdempotencyConflict, InvalidInput
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
 from django_saga.store import clock, definitions, starts
+from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -87,16 +88,17 @@ def start_owned(
     using: str,
     owner: UUID,
     lease: timedelta,
+    admits: Callable[[StepRow], bool],
 ) -> tuple[UUID, starts.NewSaga | None]:
-    """Start a saga whose first steps ``owner`` holds already; None in place of it when the key's saga
-    exists.
+    """Start a saga of whose first steps ``owner`` holds those it ``admits``; None in place of it when the
+    key's saga exists.
     """
     check_key(idempotency_key)
     definition_id = definitions.identify(using, program.definition)
     with transaction.atomic(using=using, durable=True):
         now = clock.now(using)
         [saga] = _new(definition_id, program, [text], now, idempotency_key, worker=owner)
-        for row in saga.steps:
+        for row in filter(admits, saga.steps):
             row.lease(owner, now=now, until=now + lease)
         existing = _insert(using, saga, now)
         fault_point("start.after_insert")

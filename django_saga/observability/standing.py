@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_saga.core import lanes
 from django_saga.core.spans import span
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaInstance, SagaStep
@@ -68,6 +69,8 @@ def _live(step: SagaStep, now: datetime) -> str:
     if step.status in (StepStatus.RUNNING, StepStatus.UNDOING):
         return _("%(step)s, attempt %(number)d") % {"step": name, "number": step.attempt}
     due = step.due_at or now
+    if not lanes.is_open(step.executor):
+        return _("%(step)s, paused") % {"step": name}
     if due > now:
         facts = {"step": name, "number": step.attempt + 1, "span": span(due - now)}
         return _("%(step)s, attempt %(number)d in %(span)s") % facts

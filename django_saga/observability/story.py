@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django_saga.core.outline import Node, of_stored, ordered
 from django_saga.core.states import OWNED_STEP, SagaStatus, StepStatus
-from django_saga.models import SagaEvent, SagaInstance, SagaStep, SagaWorker
+from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
+from django_saga.observability import waits
 from django_saga.store import clock
 
 _ENDS = {
@@ -63,11 +64,16 @@ class Story:
     workers: dict[UUID, SagaWorker]
     now: datetime
     left_out: bool = False
+    gates: list[SagaGate] = field(default_factory=list)
 
     @property
     def turns(self) -> list[SagaEvent]:
         """Events that ended no attempt: the start, a cancellation, a deadline, an operator's word."""
         return [event for event in self.events if event.kind not in _ENDS]
+
+    def waits_for(self, row: SagaStep) -> list[str]:
+        """Say what holds back ``row`` beside its time."""
+        return waits.held_by(self.saga, row, self.gates)
 
     def is_to_come(self, step: StepStory) -> bool:
         """True while ``step``, which was never opened, may still be: nothing it waits for was given up."""
@@ -83,7 +89,9 @@ class Story:
 def read(
     using: str, saga: SagaInstance, *, events: int, tracebacks: bool = False, payloads: bool = True
 ) -> Story:
-    """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events."""
+    """Read the story of ``saga`` in four queries, five while a step waits, with at most ``events`` of its
+    newest events.
+    """
     steps = SagaStep.objects.using(using).filter(saga_id=saga.pk)
     history = SagaEvent.objects.using(using).filter(saga_id=saga.pk)
     if not payloads:
@@ -101,6 +109,7 @@ def read(
         _workers(using, rows, told),
         clock.now(using),
         left_out,
+        waits.gates(using, saga, rows),
     )
 
 

@@ -24,19 +24,20 @@ def cancel(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = N
     when the saga has ended, turns back already, or its definition is not in this code; ``SagaNotFound`` when
     there is none.
     """
-    _act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
+    act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
 
 
 def retry_compensation(
     saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None
 ) -> None:
     """Have a dead compensation tried again, with fresh attempts. Raises as ``cancel`` does."""
-    _act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
+    act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
 
 
-def _act(
+def act(
     action: str, saga_id: UUID | str, event: Event, *, step: str, by: str, why: str, using: str | None
 ) -> None:
+    """Feed ``event`` to a saga and record that it was done, or refused."""
     using = using or get_settings().database
     saga = _find(using, saga_id)
     refusal = ""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import connections, transaction
 
+from django_saga.core import lanes
 from django_saga.core.states import SagaStatus
 from django_saga.models import SagaInstance, SagaStep
 from django_saga.store import clock, sql
@@ -100,20 +101,20 @@ def are_due(using: str, *, queues: Sequence[str], executor: str, definitions: Se
     return bool(rows)
 
 
-def inputs(using: str, ids: set[UUID]) -> dict[UUID, tuple[SagaStatus, str]]:
-    """Give status and input (JSON text) of sagas."""
+def inputs(using: str, ids: set[UUID]) -> dict[UUID, tuple[SagaStatus, str, bool]]:
+    """Give status and input (JSON text) of sagas, and whether they are paused."""
     connection = connections[using]
     found = {}
     for part in sql.chunks(connection, list(ids)):
         these, params = sql.is_in(connection, "id", part)
-        for saga_id, status, text in sql.read(
+        for saga_id, status, text, paused_at in sql.read(
             using,
             SagaInstance,
-            ("id", "status", "input"),
-            f"SELECT id, status, input FROM {sql.table(SagaInstance)} WHERE {these}",
+            ("id", "status", "input", "paused_at"),
+            f"SELECT id, status, input, paused_at FROM {sql.table(SagaInstance)} WHERE {these}",
             params,
         ):
-            found[saga_id] = (SagaStatus(status), text)
+            found[saga_id] = (SagaStatus(status), text, paused_at is not None)
     return found
 
 
@@ -169,9 +170,9 @@ def extend(using: str, *, owner: UUID, tokens: dict[UUID, int], lease: timedelta
     return lost
 
 
-def release(using: str, *, owner: UUID, rows: Sequence[StepRow]) -> int:
+def release(using: str, *, owner: UUID, rows: Sequence[StepRow], mark: str = "") -> int:
     """Give back steps that were claimed but never begun: due as before, the attempt not charged, the token
-    raised.
+    raised; in a lane with ``mark`` if one is given.
     """
     step = sql.table(SagaStep)
     given = 0
@@ -180,9 +181,9 @@ def release(using: str, *, owner: UUID, rows: Sequence[StepRow]) -> int:
             using,
             f"UPDATE {step} SET"
             " status = CASE status WHEN 'running' THEN 'scheduled' ELSE 'undo_scheduled' END,"
-            " attempt = attempt - 1, token = token + 1, owner = NULL, due_at = %s"
+            " attempt = attempt - 1, token = token + 1, owner = NULL, due_at = %s, executor = %s"
             f" WHERE id = %s AND token = %s AND owner = %s AND {_OWNED}",
-            [row.was_due_at, row.id, row.token, owner],
+            [row.was_due_at, lanes.marked(row.executor, mark), row.id, row.token, owner],
         )
     return given
 

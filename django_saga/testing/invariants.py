@@ -112,8 +112,8 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
     except IllegalTransition as error:
         yield f"its history does not replay: {error}"
         return
-    folded = (state.status, state.reason, state.culprit)
-    stored = (saga.status, saga.row.reason, saga.row.culprit)
+    folded = (state.status, state.reason, state.culprit, state.paused)
+    stored = (saga.status, saga.row.reason, saga.row.culprit, saga.row.paused_at is not None)
     if folded != stored:
         yield f"its history gives {folded}, its row says {stored}"
     if state.steps.keys() != saga.steps.keys():

@@ -1,0 +1,31 @@
+"""Gates: what holds back steps of one name in all workers at once."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class SagaGate(models.Model):
+    """A gate before all sagas of a name, or before one step of theirs. Its lock guards what it lets through.
+
+    There is a row once something was held back or counted.
+    """
+
+    saga = models.CharField(_("saga"), max_length=100)
+    step = models.CharField(
+        _("step"), max_length=100, blank=True, default="", help_text=_("Empty: all steps of the saga.")
+    )
+    paused_at = models.DateTimeField(_("paused at"), null=True)
+    paused_by = models.CharField(_("paused by"), max_length=150, blank=True, default="")
+    paused_why = models.TextField(_("reason given"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("saga gate")
+        verbose_name_plural = _("saga gates")
+        constraints = [
+            models.UniqueConstraint(fields=["saga", "step"], name="django_saga_gate_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.saga}.{self.step}" if self.step else self.saga
