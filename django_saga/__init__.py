@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from django_saga.core.limits import Rate as Rate
     from django_saga.core.retry import Retry as Retry
     from django_saga.core.states import CompensationPolicy as CompensationPolicy
     from django_saga.core.states import FailurePolicy as FailurePolicy
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Rate": "core.limits",
     "Retry": "core.retry",
     "CompensationPolicy": "core.states",
     "FailurePolicy": "core.states",

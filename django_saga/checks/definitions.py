@@ -40,6 +40,8 @@ IDS = {
     "retry-type": "django_saga.E026",
     "duration-type": "django_saga.E027",
     "schema": "django_saga.E028",
+    "max-concurrency": "django_saga.E029",
+    "rate-limit": "django_saga.E030",
 }
 DEFINED_TWICE = "django_saga.E018"
 

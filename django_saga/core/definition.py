@@ -10,6 +10,8 @@ from datetime import timedelta
 from functools import cached_property
 from graphlib import TopologicalSorter
 
+from django_saga.core import lanes
+from django_saga.core.limits import NO_LIMITS, Limits
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import CompensationPolicy, FailurePolicy
 
@@ -41,6 +43,7 @@ class StepDefinition:
     atomic: bool = False
     is_async: bool = False
     queue: str = "default"
+    limits: Limits = NO_LIMITS
     undo: UndoDefinition | None = None
     no_compensation: bool = (
         False  # declared needless; without it and without ``undo`` the definition is wrong
@@ -58,6 +61,7 @@ class SagaDefinition:
     failure_policy: FailurePolicy = FailurePolicy.FAIL_FAST
     grace: timedelta | None = None  # with FAIL_FAST_WITH_GRACE
     compensation_policy: CompensationPolicy = CompensationPolicy.CONTINUE
+    limits: Limits = NO_LIMITS  # of all steps together
     description: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -105,6 +109,24 @@ class SagaDefinition:
         return found
 
     @cached_property
+    def gate_keys(self) -> Mapping[str, str]:
+        """For each step, the key of the gate it is claimed through; empty for those without limits."""
+        if self.limits != NO_LIMITS:
+            return dict.fromkeys(self.by_name, lanes.gate_key(self.name, ""))
+        return {
+            step.name: lanes.gate_key(self.name, step.name) if step.limits != NO_LIMITS else ""
+            for step in self.steps
+        }
+
+    @cached_property
+    def lanes(self) -> Mapping[str, str]:
+        """For each step, the lane in which it is claimed first."""
+        return {
+            step.name: ("async" if step.is_async else "thread") + self.gate_keys[step.name]
+            for step in self.steps
+        }
+
+    @cached_property
     def is_chain(self) -> bool:
         """True when each step waits for the one before it only: no two steps are ever open at once."""
         return len(self.roots) == 1 and all(
@@ -127,8 +149,8 @@ class SagaDefinition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone when. Retry and time
-        limits may be tuned freely.
+        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone when. Retry, time
+        and other limits may be tuned freely.
         """
         graph = [
             [

@@ -14,6 +14,7 @@ def flowchart(title: str, nodes: Sequence[Node]) -> str:
     lines = [f"%% {label(title)}", "flowchart TD"]
     for node in nodes:
         words = label(node.name) + (" - atomic" if node.atomic else "")
+        words += f" - {label(node.limits)}" if node.limits else ""
         box = f'[["{words}"]]' if node.atomic else f'["{words}"]'
         lines.append(f"    {ids[node.name]}{box}")
     for node in nodes:

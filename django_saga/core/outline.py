@@ -17,12 +17,20 @@ class Node(NamedTuple):
     atomic: bool = False
     compensation: str = ""
     queue: str = "default"
+    limits: str = ""
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
     """Give the steps of ``definition`` in the order written."""
     return [
-        Node(step.name, tuple(step.after), step.atomic, step.undo.function if step.undo else "", step.queue)
+        Node(
+            step.name,
+            tuple(step.after),
+            step.atomic,
+            step.undo.function if step.undo else "",
+            step.queue,
+            str(step.limits),
+        )
         for step in definition.steps
     ]
 
@@ -63,4 +71,5 @@ def _node(step: Mapping[str, Any]) -> Node:
         step.get("atomic") is True,
         str(step.get("compensation") or ""),
         str(step.get("queue") or "default"),
+        str(step.get("limits") or ""),
     )

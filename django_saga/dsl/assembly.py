@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django_saga.core.definition import SagaDefinition, StepDefinition, UndoDefinition
+from django_saga.core.limits import Limits
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import FailurePolicy, Grace
 from django_saga.core.validation import Problem
@@ -74,6 +75,7 @@ class Assembly:
             failure_policy=FailurePolicy.FAIL_FAST_WITH_GRACE if grace else saga.failure_policy,
             grace=grace.period if grace else None,
             compensation_policy=saga.compensation_policy,
+            limits=Limits(saga.max_concurrency, saga.rate_limit),
             description=inspect.cleandoc(saga.__dict__.get("__doc__") or ""),
         )
 
@@ -90,6 +92,7 @@ class Assembly:
             atomic=bool(step.atomic),
             is_async=inspect.iscoroutinefunction(step.function),
             queue=queue if step.queue is None else step.queue,
+            limits=step.limits,
             undo=None if undo is None else self._undo(undo),
             no_compensation=bool(step.no_compensation),
         )

@@ -11,6 +11,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga import ports
+from django_saga.core.limits import Rate
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace
 from django_saga.dsl.assembly import BODY, Body, assemble
 from django_saga.dsl.handle import Handle
@@ -48,6 +49,8 @@ class Saga(metaclass=SagaType):
     input: ClassVar[Any] = None  # dataclass, pydantic model or serializer class; None: any JSON
     output: ClassVar[Any] = None
     queue: ClassVar[str] = "default"  # of steps that name none
+    max_concurrency: ClassVar[int | None] = None  # attempts of its steps under way, in all workers together
+    rate_limit: ClassVar[Rate | None] = None  # attempts of its steps that begin in a length of time
     deadline: ClassVar[float | timedelta | None] = None  # of the whole saga: when passed, it turns back
     failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE

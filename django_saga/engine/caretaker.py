@@ -42,6 +42,7 @@ class Caretaker(threading.Thread):
         while not self._stopping.is_set():
             self._try(self._keep_leases)
             self._try(self._worker.admission.look)
+            self._try(self._worker.admission.tidy)
             self._try(self._rescue)
             self._try(self._call_for_suspects)
             self._try(self._announce)
@@ -98,7 +99,8 @@ class Caretaker(threading.Thread):
         if worker.on_suspects is None or worker.draining:
             return
         known = list(worker.programs)
-        if claims.are_due(worker.using, queues=worker.queues, executor=ALONE, definitions=known):
+        alone = [ALONE, *{lane for lane, _ in worker.admission.limited if lane.startswith(ALONE)}]
+        if claims.are_due(worker.using, queues=worker.queues, executors=alone, definitions=known):
             worker.on_suspects()
 
     def _tell(self, recorded: Recorded) -> None:

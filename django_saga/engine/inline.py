@@ -52,7 +52,7 @@ def run(
         using=using,
         owner=owner,
         lease=lease,
-        admits=admission.admits,
+        admits=admission.hands_over,
     )
     handle = SagaHandle(program, saga_id, using)
     tasks: list[Task] = []
@@ -81,7 +81,7 @@ class _Always:
         self._admission = admission
 
     def take(self, row: StepRow) -> bool:
-        return self._admission.admits(row)
+        return self._admission.hands_over(row)
 
     def give_back(self) -> None:
         return None

@@ -86,6 +86,10 @@ def record(
         entries: list[history.Entry] = []
         for outcome, work in live:
             _feed(work, outcome, now, entries, recorded)
+            if lanes.is_limited(outcome.task.row.executor):
+                # Its end makes room for another one, wherever that waits.
+                recorded.waiting = True
+                recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
     return recorded
 
@@ -229,7 +233,7 @@ def new_row(
         state.name,
         definition_id,
         step.queue,
-        "async" if step.is_async else "thread",
+        definition.lanes[state.name],
         state.status,
         state.attempt,
         state.crashes,

@@ -84,7 +84,9 @@ class Worker:
         self._outage = 0.0  # how long to wait for it the next time, in seconds
         self._conflicts = 0  # claims in a row that made way for others
         longest = get_settings().poll_interval.total_seconds()
-        self._intake = Intake(self.lanes, self.queues, suspects, longest=longest)
+        self._intake = Intake(
+            self.lanes, self.queues, suspects, longest=longest, limited=self.admission.limited
+        )
         # Called when suspects are due that some other process is to run.
         self.on_suspects: Callable[[], None] | None = None
         self._watch_at = 0.0

@@ -19,6 +19,12 @@ class SagaGate(models.Model):
     paused_at = models.DateTimeField(_("paused at"), null=True)
     paused_by = models.CharField(_("paused by"), max_length=150, blank=True, default="")
     paused_why = models.TextField(_("reason given"), blank=True, default="")
+    starts = models.JSONField(
+        _("starts"), default=list, help_text=_("Attempts that a rate limit still counts.")
+    )
+    failures = models.JSONField(
+        _("failures"), default=list, help_text=_("Failed attempts that a circuit breaker still counts.")
+    )
 
     class Meta:
         verbose_name = _("saga gate")

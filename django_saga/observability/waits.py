@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
+from django_saga.core import lanes
+from django_saga.core.outline import of_stored
 from django_saga.core.states import CLAIMABLE_STEP
 from django_saga.models import SagaGate, SagaInstance, SagaStep
 
@@ -22,10 +24,21 @@ def held_by(saga: SagaInstance, step: SagaStep, gates: Sequence[SagaGate]) -> li
     if step.status not in CLAIMABLE_STEP:
         return []
     told = [_("its saga is paused")] if saga.paused_at else []
+    if lanes.is_limited(step.executor) and (limits := _limits(saga, step)):
+        told.append(_("limited to %(limits)s") % {"limits": limits})
     for gate in gates:
         if gate.step in ("", step.name):
             told += _held(gate)
     return told
+
+
+def _limits(saga: SagaInstance, step: SagaStep) -> str:
+    """Give the limits that ``step`` has in the database's copy of its definition."""
+    graph = saga.definition.graph if isinstance(saga.definition.graph, dict) else {}
+    of_step = [node.limits for node in of_stored(graph) if node.name == step.name]
+    of_saga = str(graph.get("limits") or "")
+    told = [limits for limits in of_step if limits]
+    return "; ".join([*told, _("%(limits)s in all") % {"limits": of_saga}] if of_saga else told)
 
 
 def _held(gate: SagaGate) -> list[str]:

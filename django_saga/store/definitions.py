@@ -20,6 +20,7 @@ _lock = threading.Lock()
 def graph(definition: Definition) -> dict[str, object]:
     """Give the graph as plain data, for people and for drawing."""
     return {
+        **({"limits": str(definition.limits)} if str(definition.limits) else {}),
         "steps": [
             {
                 "name": step.name,
@@ -27,9 +28,10 @@ def graph(definition: Definition) -> dict[str, object]:
                 "atomic": step.atomic,
                 "queue": step.queue,
                 "compensation": step.undo.function if step.undo else None,
+                **({"limits": str(step.limits)} if str(step.limits) else {}),
             }
             for step in definition.steps
-        ]
+        ],
     }
 
 

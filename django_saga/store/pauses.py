@@ -18,7 +18,7 @@ from django.db.models.functions import Concat, Replace
 from django_saga.core import lanes
 from django_saga.core.states import CLAIMABLE_STEP
 from django_saga.models import SagaDefinition, SagaGate, SagaInstance, SagaStep
-from django_saga.store import claims, sagas, sql
+from django_saga.store import claims, limits, sagas, sql
 from django_saga.store.rows import StepRow
 
 Name = tuple[str, str]  # a definition's name and a step's; no step: all of them
@@ -84,7 +84,7 @@ def put_aside_of_sagas(using: str, rows: Sequence[StepRow]) -> None:
 
 def _give_back(using: str, row: StepRow, mark: str) -> None:
     assert row.owner is not None
-    claims.release(using, owner=row.owner, rows=[row], mark=mark)
+    claims.release(using, owner=row.owner, rows=[row], lane=lanes.marked(row.executor, mark))
 
 
 def _paused(using: str) -> QuerySet[SagaGate]:
@@ -93,9 +93,7 @@ def _paused(using: str) -> QuerySet[SagaGate]:
 
 def _locked(using: str, name: Name) -> SagaGate:
     saga, step = name
-    sql.insert(
-        using, SagaGate, ("saga", "step", "paused_by", "paused_why"), [(saga, step, "", "")], ignore=True
-    )
+    limits.make(using, saga, step)
     return SagaGate.objects.using(using).select_for_update().get(saga=saga, step=step)
 
 

@@ -252,7 +252,7 @@ class SagaLab:
 
     def _claim(self, row: SagaStep) -> Task | None:
         """Claim a step; None: it is paused, and was put aside."""
-        claimed = Admission(self.using, self._programs).claim(
+        claimed = Admission(self.using, self._programs, limited=False).claim(
             owner=self._owner,
             queue=row.queue,
             executor=row.executor,

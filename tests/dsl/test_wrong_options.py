@@ -265,3 +265,37 @@ def test_more_steps_than_the_setting_allows_cannot_be_started(engine, settings):
         "- It has 2 steps; the limit is 1 (setting MAX_STEPS). "
         "Split it into several sagas, or raise the setting."
     ]
+
+
+@pytest.mark.parametrize("given", [0, -1, 2.5, "4", True])
+def test_a_max_concurrency_that_is_no_number_of_attempts(given):
+    class Order(Base):
+        max_concurrency = given
+
+        @step(no_compensation=True, max_concurrency=given)
+        def ship(self, ctx): ...
+
+    wrong = f"max_concurrency={given!r} is not a whole number from 1 on."
+    hint = "Give how many attempts may be under way at once, or leave it out."
+    assert problems(Order) == [
+        Problem("max-concurrency", "", wrong, hint),
+        Problem("max-concurrency", "ship", wrong, hint),
+    ]
+
+
+@pytest.mark.parametrize("given", ["100/m", 100])
+def test_a_rate_limit_that_is_no_rate(given):
+    class Order(Base):
+        rate_limit = given
+
+        @step(no_compensation=True, rate_limit=given)
+        def ship(self, ctx): ...
+
+    wrong, hint = (
+        f"rate_limit={given!r} is not a Rate.",
+        "Write rate_limit=Rate(100, per=60), or leave it out.",
+    )
+    assert problems(Order) == [
+        Problem("rate-limit", "", wrong, hint),
+        Problem("rate-limit", "ship", wrong, hint),
+    ]
