@@ -15,7 +15,7 @@ from django_saga.dsl.registry import registry
 from django_saga.dsl.saga import Saga
 from django_saga.engine import journal, recovery
 from django_saga.engine.admission import Admission
-from django_saga.engine.tasks import Outcome, Task
+from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.models import SagaGate, SagaStep
 from django_saga.testing import shift_clock
 from tests.sagas.limit_sagas import LimitAll, LimitFew, LimitRate
@@ -42,12 +42,12 @@ def claim(*, limit: int = 100, lanes: Sequence[str] = ()) -> list[Task]:
     return tasks
 
 
-def end(tasks, event=StepSucceeded) -> None:
+def end(tasks, event=StepSucceeded) -> Recorded:
     outcomes = [
         Outcome(task, event(step=task.row.name, attempt=task.row.attempt, undo=task.undo), result='"fine"')
         for task in tasks
     ]
-    journal.record("default", outcomes, None)
+    return journal.record("default", outcomes, None)
 
 
 def names(tasks) -> Counter[str]:
@@ -66,6 +66,14 @@ def test_no_more_are_under_way_than_the_step_allows_and_each_end_makes_room():
     assert names(claim()) == {"call": 1, "last": 1}
     end(second, StepFailed)
     assert names(claim()) == {"call": 1}
+
+
+def test_an_end_that_makes_room_has_workers_look_at_once():
+    LimitRate.bulk_start([{}] * 2)
+
+    recorded = end(claim(limit=1))
+
+    assert (len(recorded.finished), recorded.waiting, recorded.left_in) == (1, True, {"limited"})
 
 
 def test_what_a_lost_worker_held_is_free_when_its_leases_have_run_out():

@@ -40,7 +40,7 @@ def test_two_claims_at_once_never_take_more_than_the_limit_leaves(stage, ledger)
 
 def test_two_claims_at_once_never_begin_more_than_the_rate_leaves(stage, ledger):
     for play in stage.every_schedule(preemptions=2):
-        SagaGate.objects.all().delete()
+        SagaGate.objects.update(starts=[])  # the row stays: inserting it would serialise the two
         LimitRate.bulk_start([{}] * 6)
 
         first, second = play(lambda: claim(LimitRate, limit=4), lambda: claim(LimitRate, limit=4))
@@ -63,5 +63,5 @@ def test_a_claim_an_outcome_and_a_pause_meet_without_a_deadlock(stage, ledger):
         assert (len(rows) <= 1, paused) == (True, None)
         operations.resume(definition=LimitRate.name, by="ann")
         assert not SagaStep.objects.filter(executor__contains="/").exists()
-        SagaGate.objects.all().delete()
+        SagaGate.objects.update(starts=[])
     assert_saga_invariants()
