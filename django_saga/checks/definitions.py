@@ -42,6 +42,7 @@ IDS = {
     "schema": "django_saga.E028",
     "max-concurrency": "django_saga.E029",
     "rate-limit": "django_saga.E030",
+    "priority": "django_saga.E031",
 }
 DEFINED_TWICE = "django_saga.E018"
 

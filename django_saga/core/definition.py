@@ -15,6 +15,10 @@ from django_saga.core.limits import NO_LIMITS, Limits
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import CompensationPolicy, FailurePolicy
 
+# What a level of priority is worth: a saga takes its place as though it had waited so long already.
+HEAD_START = timedelta(minutes=1)
+MAX_PRIORITY = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoDefinition:
@@ -62,6 +66,7 @@ class SagaDefinition:
     grace: timedelta | None = None  # with FAIL_FAST_WITH_GRACE
     compensation_policy: CompensationPolicy = CompensationPolicy.CONTINUE
     limits: Limits = NO_LIMITS  # of all steps together
+    priority: int = 0
     description: str = field(default="", compare=False)
 
     def __str__(self) -> str:

@@ -34,9 +34,13 @@ class Decision(NamedTuple):
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
-    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``."""
+    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``, which for a
+    saga with priority has passed.
+    """
     due = event.starts_at or now
-    steps = {name: tries.opened(definition, name, due) for name in definition.roots}
+    steps = {name: tries.opened(definition, name, max(due, now)) for name in definition.roots}
+    if due < now:
+        steps = {name: step._replace(due_at=due) for name, step in steps.items()}
     status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
     return SagaState(status, steps, deadline_at=event.deadline_at)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
-from django_saga.core.definition import SagaDefinition, StepDefinition
+from django_saga.core.definition import MAX_PRIORITY, SagaDefinition, StepDefinition
 from django_saga.core.limits import Limits, Rate
 from django_saga.core.states import CompensationPolicy, FailurePolicy
 
@@ -71,6 +71,14 @@ def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
             "Split it into several sagas, or raise the setting.",
         )
     yield from _limits(definition.limits, "")
+    given: object = definition.priority
+    if type(given) is not int or not 0 <= given <= MAX_PRIORITY:
+        yield Problem(
+            "priority",
+            "",
+            f"priority = {given!r} is not a whole number from 0 to {MAX_PRIORITY}.",
+            "Give 0 to wait in line, and more to go before others.",
+        )
     yield from _positive("deadline", definition.deadline, "")
     yield from _positive("grace", definition.grace, "")
     if not isinstance(definition.failure_policy, FailurePolicy):

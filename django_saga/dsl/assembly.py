@@ -76,6 +76,7 @@ class Assembly:
             grace=grace.period if grace else None,
             compensation_policy=saga.compensation_policy,
             limits=Limits(saga.max_concurrency, saga.rate_limit),
+            priority=saga.priority,
             description=inspect.cleandoc(saga.__dict__.get("__doc__") or ""),
         )
 

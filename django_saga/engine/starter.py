@@ -12,6 +12,7 @@ from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.core import encoding, machine
+from django_saga.core.definition import HEAD_START, MAX_PRIORITY
 from django_saga.core.events import SagaStarted
 from django_saga.engine import wake
 from django_saga.engine.handle import SagaHandle
@@ -37,6 +38,7 @@ def start(
     *,
     idempotency_key: str | None = None,
     run_at: datetime | timedelta | None = None,
+    priority: int | None = None,
     using: str | None = None,
 ) -> SagaHandle:
     """Start a saga with the encoded input ``text`` in the caller's transaction, or in one of its own.
@@ -46,11 +48,12 @@ def start(
     using = using or get_settings().database
     check_key(idempotency_key)
     check_time(run_at)
+    check_priority(priority)
     definition_id = definitions.identify(using, program.definition)
     # No savepoint: nothing in the block fails that would not spoil the caller's transaction anyway.
     with transaction.atomic(using=using, savepoint=False):
         now = clock.now(using)
-        [saga] = _new(definition_id, program, [text], now, idempotency_key, run_at=run_at)
+        [saga] = _new(definition_id, program, [text], now, idempotency_key, run_at=run_at, priority=priority)
         existing = _insert(using, saga, now)
         fault_point("start.after_insert")
         if existing is None:
@@ -63,17 +66,21 @@ def bulk_start(
     texts: Sequence[str],
     *,
     run_at: datetime | timedelta | None = None,
+    priority: int | None = None,
     using: str | None = None,
 ) -> list[SagaHandle]:
     """Start many sagas in one transaction, a few statements for each 500."""
     using = using or get_settings().database
     check_time(run_at)
+    check_priority(priority)
     handles = []
     definition_id = definitions.identify(using, program.definition)
     with transaction.atomic(using=using):
         for at in range(0, len(texts), _BULK):
             now = clock.now(using)
-            new = _new(definition_id, program, texts[at : at + _BULK], now, None, run_at=run_at)
+            new = _new(
+                definition_id, program, texts[at : at + _BULK], now, None, run_at=run_at, priority=priority
+            )
             starts.insert(using, new, now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
         wake.after_commit(using)
@@ -127,6 +134,14 @@ def check_time(run_at: datetime | timedelta | None) -> None:
         raise InvalidInput("run_at is a datetime without a time zone: make it aware, or give a timedelta")
 
 
+def check_priority(priority: int | None) -> None:
+    """Refuse what is no priority. Raises ``InvalidInput``."""
+    if priority is not None and (type(priority) is not int or not 0 <= priority <= MAX_PRIORITY):
+        raise InvalidInput(
+            f"priority has to be a whole number from 0 to {MAX_PRIORITY}, not {priority!a:.80}"
+        )
+
+
 def _begins_at(run_at: datetime | timedelta | None, now: datetime) -> datetime | None:
     """Give when the first steps are due; None: at once, also for a time that has passed."""
     if run_at is None:
@@ -167,10 +182,13 @@ def _new(
     worker: UUID | None = None,
     *,
     run_at: datetime | timedelta | None = None,
+    priority: int | None = None,
 ) -> list[starts.NewSaga]:
     definition = program.definition
     begins_at = _begins_at(run_at, now)
     deadline_at = (begins_at or now) + definition.deadline if definition.deadline else None
+    if begins_at is None and (level := definition.priority if priority is None else priority):
+        begins_at = now - level * HEAD_START
     event = SagaStarted(starts_at=begins_at, deadline_at=deadline_at)
     state = machine.start(definition, event, now=now)
     new = []

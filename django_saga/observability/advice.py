@@ -101,7 +101,8 @@ def _paused(story: Story) -> Iterator[Advice]:
 
 
 def _late(story: Story, row: SagaStep) -> Iterator[Advice]:
-    late = story.now - (row.due_at or story.now)
+    # With priority it takes its place before it was there.
+    late = story.now - max(row.due_at or story.now, row.created_at)
     if late <= _LATE or story.waits_for(row):
         return
     facts = {"step": plain(row.name), "span": span(late), "queue": plain(row.queue)}

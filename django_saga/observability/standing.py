@@ -74,6 +74,7 @@ def _live(step: SagaStep, now: datetime) -> str:
     if due > now:
         facts = {"step": name, "number": step.attempt + 1, "span": span(due - now)}
         return _("%(step)s, attempt %(number)d in %(span)s") % facts
+    due = max(due, step.created_at)  # with priority it takes its place before it was there
     if now - due > _LATE:
         return _("%(step)s, due for %(span)s") % {"step": name, "span": span(now - due)}
     return _("%(step)s, due") % {"step": name}
