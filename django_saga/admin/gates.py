@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +12,7 @@ from django_saga.admin import cells
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.core import shapes
 from django_saga.models import SagaGate
+from django_saga.observability import waits
 
 
 @admin.register(SagaGate)
@@ -29,11 +31,13 @@ class SagaGateAdmin(ReadOnlyAdmin):
     def condition(self, gate: SagaGate) -> SafeString:
         if gate.paused_at:
             return cells.state(shapes.Shape("■", "#", shapes.BACK), _now("paused"))
+        if told := waits.circuit(gate, timezone.now()):
+            return cells.state(shapes.Shape("✖", "x", shapes.BAD), told[0])
         return cells.state(shapes.Shape("▶", ">", shapes.GOOD), _now("open"))
 
     @admin.display(description=_("since"), ordering="paused_at")
     def since(self, gate: SagaGate) -> SafeString | str:
-        return cells.when(gate.paused_at)
+        return cells.when(gate.paused_at or gate.opened_at)
 
     @admin.display(description=_("by"))
     def by(self, gate: SagaGate) -> str:

@@ -43,6 +43,7 @@ IDS = {
     "max-concurrency": "django_saga.E029",
     "rate-limit": "django_saga.E030",
     "priority": "django_saga.E031",
+    "breaker": "django_saga.E032",
 }
 DEFINED_TWICE = "django_saga.E018"
 

@@ -64,7 +64,7 @@ class Limits(NamedTuple):
         told = [f"{self.max_concurrency} at once"] if self.max_concurrency is not None else []
         if isinstance(self.rate_limit, Rate):  # a wrong definition may hold anything
             told.append(f"{self.rate_limit.count} in {span(as_timedelta(self.rate_limit.per))}")
-        if self.breaker is not None:
+        if isinstance(self.breaker, Breaker):
             told.append("circuit breaker")
         return ", ".join(told)
 

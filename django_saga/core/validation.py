@@ -11,7 +11,7 @@ from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
 from django_saga.core.definition import MAX_PRIORITY, SagaDefinition, StepDefinition
-from django_saga.core.limits import Limits, Rate
+from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.states import CompensationPolicy, FailurePolicy
 
 MAX_NAME_LENGTH = 100
@@ -151,6 +151,13 @@ def _limits(limits: Limits, step: str) -> Iterator[Problem]:
             step,
             f"rate_limit={limits.rate_limit!r} is not a Rate.",
             "Write rate_limit=Rate(100, per=60), or leave it out.",
+        )
+    if limits.breaker is not None and not isinstance(limits.breaker, Breaker):
+        yield Problem(
+            "breaker",
+            step,
+            f"breaker={limits.breaker!r} is not a Breaker.",
+            "Write breaker=Breaker(failures=5, within=60, open_for=30), or leave it out.",
         )
 
 

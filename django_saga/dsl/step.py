@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import MethodType
 from typing import Any, Self, TypeAlias, overload
 
-from django_saga.core.limits import Limits, Rate
+from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.retry import Retry
 
 StepFunction: TypeAlias = Callable[..., Any]
@@ -60,6 +60,7 @@ class Step(Attempted):
         queue: str | None = None,
         max_concurrency: int | None = None,
         rate_limit: Rate | None = None,
+        breaker: Breaker | None = None,
         no_compensation: bool = False,
     ) -> None:
         super().__init__(function, retry=retry, timeout=timeout, atomic=atomic)
@@ -67,7 +68,7 @@ class Step(Attempted):
         self.after = None if after is None else _as_tuple(after)
         self.deadline = deadline
         self.queue = queue
-        self.limits = Limits(max_concurrency, rate_limit)
+        self.limits = Limits(max_concurrency, rate_limit, breaker)
         self.no_compensation = no_compensation
 
     def __repr__(self) -> str:
@@ -139,6 +140,7 @@ def step(
     queue: str | None = None,
     max_concurrency: int | None = None,
     rate_limit: Rate | None = None,
+    breaker: Breaker | None = None,
     no_compensation: bool = False,
 ) -> Callable[[StepFunction], Step]: ...
 
@@ -151,7 +153,8 @@ def step(function: StepFunction | None = None, /, **options: Any) -> Any:
     step with all its attempts (seconds or ``timedelta``). ``atomic``: the function's effects in the database,
     its result and what comes next are one transaction. ``queue``: where workers find it.
     ``max_concurrency``: attempts under way at most, in all workers together; ``rate_limit``: attempts that
-    begin in a length of time at most. Neither counts or holds back the compensation.
+    begin in a length of time at most. ``breaker``: nothing begins for some time after too many failures. None
+    of them counts or holds back the compensation.
     ``no_compensation``: there is nothing to undo.
     """
 

@@ -64,7 +64,7 @@ def record(
     with transaction.atomic(using=using):
         locked = sagas.lock(using, {o.task.row.saga_id for o in outcomes}, skip_locked=skip_locked)
         held, now = sagas.fences(using, fenced(outcomes, locked), skip_locked=skip_locked)
-        recorded = Recorded(now=now, places=holder.room if holder else None)
+        recorded = Recorded(now=now, places=holder.room if holder else None, using=using)
         works: dict[UUID, Work] = {}
         live: list[tuple[Ended, Work]] = []
         for outcome in outcomes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, InterfaceError
 
 from django_saga import signals
-from django_saga.engine import attempt, connections, journal, wake
+from django_saga.engine import attempt, breakers, connections, journal, wake
 from django_saga.engine.tasks import Outcome, Recorded
 from django_saga.store import errors
 
@@ -82,7 +82,8 @@ def wait_out(worker: Worker, error: BaseException, wait: float = FIRST_WAIT) -> 
 
 
 def announce(recorded: Recorded) -> None:
-    """Send the signals of a committed batch."""
+    """Send the signals of a committed batch, and tell circuit breakers."""
+    breakers.note(recorded)
     if signals.step_recorded.receivers:
         for outcome in recorded.outcomes:
             signals.step_recorded.send_robust(Outcome, outcome=outcome)

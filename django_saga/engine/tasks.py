@@ -152,4 +152,5 @@ class Recorded:
     next_due: datetime | None = None
     now: datetime | None = None
     places: Places | None = None
+    using: str = ""
     doubtful: bool = False

@@ -25,6 +25,13 @@ class SagaGate(models.Model):
     failures = models.JSONField(
         _("failures"), default=list, help_text=_("Failed attempts that a circuit breaker still counts.")
     )
+    opened_at = models.DateTimeField(
+        _("circuit opened at"), null=True, help_text=_("NULL while the circuit is closed.")
+    )
+    open_until = models.DateTimeField(
+        _("circuit open until"), null=True, help_text=_("From then on one attempt at a time tries it.")
+    )
+    probed_at = models.DateTimeField(_("tried at"), null=True)
 
     class Meta:
         verbose_name = _("saga gate")

@@ -73,7 +73,7 @@ class Story:
 
     def waits_for(self, row: SagaStep) -> list[str]:
         """Say what holds back ``row`` beside its time."""
-        return waits.held_by(self.saga, row, self.gates)
+        return waits.held_by(self.saga, row, self.gates, self.now)
 
     def is_to_come(self, step: StepStory) -> bool:
         """True while ``step``, which was never opened, may still be: nothing it waits for was given up."""

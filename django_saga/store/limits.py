@@ -17,6 +17,7 @@ from django.db.models import Count
 
 from django_saga.core import lanes, limits
 from django_saga.core.limits import Limits
+from django_saga.core.retry import as_timedelta
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.models import SagaDefinition, SagaGate, SagaStep
 from django_saga.store import claims, clock, sql
@@ -47,7 +48,7 @@ def claim(
     if not claims.are_due(using, queues=[queue], executors=[executor], definitions=definitions):
         return []
     with transaction.atomic(using=using):
-        gates = _locked(using, [(bound.saga, bound.step) for bound in bounds])
+        gates = locked(using, [(bound.saga, bound.step) for bound in bounds])
         now = clock.now(using)
         running = _running(using, bounds)
         room = {bound.step: _room(bound, gates[bound.step], running, now) for bound in bounds}
@@ -97,7 +98,7 @@ def tidy(using: str, lanes_of: Mapping[tuple[int, str], str], served: Collection
         same.update(executor=lane)
 
 
-def _locked(using: str, names: Sequence[tuple[str, str]]) -> dict[str, SagaGate]:
+def locked(using: str, names: Sequence[tuple[str, str]]) -> dict[str, SagaGate]:
     """Lock gates of one saga, in the order of their ids, and give them by step; make those that are new."""
     saga, steps = names[0][0], [step for _, step in names]
     gates = SagaGate.objects.using(using).filter(saga=saga, step__in=steps).order_by("pk")
@@ -137,12 +138,21 @@ def _room(bound: Bound, gate: SagaGate, running: Counter[str], now: datetime) ->
         room = min(room, max(0, given.max_concurrency - under_way))
     if given.rate_limit is not None:
         room = min(room, limits.left(gate.starts, now, given.rate_limit))
+    if given.breaker is not None and gate.open_until is not None:
+        room = min(room, 1 if gate.open_until <= now else 0)
     return room
 
 
 def _note(using: str, bound: Bound, gate: SagaGate, rows: Sequence[StepRow]) -> None:
     """Note at its gate what was claimed."""
-    if bound.limits.rate_limit is None or not rows or rows[0].claimed_at is None:
+    rate, breaker = bound.limits.rate_limit, bound.limits.breaker
+    if not rows or rows[0].claimed_at is None:
         return
-    gate.starts = limits.noted(gate.starts, rows[0].claimed_at, len(rows), bound.limits.rate_limit)
-    gate.save(using=using, update_fields=["starts"])
+    at = rows[0].claimed_at
+    if rate is not None:
+        gate.starts = limits.noted(gate.starts, at, len(rows), rate)
+        gate.save(using=using, update_fields=["starts"])
+    if breaker is not None and gate.open_until is not None:
+        # Should nobody ever hear of this attempt, another one is let through after that time.
+        gate.probed_at, gate.open_until = at, at + as_timedelta(breaker.open_for)
+        gate.save(using=using, update_fields=["probed_at", "open_until"])

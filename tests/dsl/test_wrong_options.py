@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from django_saga.core.limits import Breaker
 from django_saga.core.retry import Retry
 from django_saga.core.validation import Problem
 from django_saga.dsl.saga import Saga
@@ -299,3 +300,26 @@ def test_a_rate_limit_that_is_no_rate(given):
         Problem("rate-limit", "", wrong, hint),
         Problem("rate-limit", "ship", wrong, hint),
     ]
+
+
+@pytest.mark.parametrize("given", [5, "5/m"])
+def test_a_breaker_that_is_none(given):
+    class Order(Base):
+        @step(no_compensation=True, breaker=given)
+        def ship(self, ctx): ...
+
+    hint = "Write breaker=Breaker(failures=5, within=60, open_for=30), or leave it out."
+    assert problems(Order) == [Problem("breaker", "ship", f"breaker={given!r} is not a Breaker.", hint)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"failures": 0}, r"Breaker\(failures=0\): give a whole number of 1 or more"),
+        ({"within": 0}, "give a length of time greater than zero"),
+        ({"open_for": -1}, "give a length of time greater than zero"),
+    ],
+)
+def test_a_breaker_that_makes_no_sense_is_refused_where_it_is_written(options, said):
+    with pytest.raises(ValueError, match=said):
+        Breaker(**options)

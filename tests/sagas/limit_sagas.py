@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Rate, Retry, Saga, step
+from django_saga import Breaker, Rate, Retry, Saga, step
 from tests import ledger
 from tests.worker.script import aplay, play
 
@@ -79,4 +79,21 @@ class LimitRate(Saga):
 
     @step(retry=SOON, rate_limit=Rate(5, per=1), no_compensation=True)
     def call(self, ctx: Any) -> Any:
+        return play(ctx)
+
+
+class LimitCircuit(Saga):
+    """A step that calls nobody for a while after three failures."""
+
+    queue = "limited"
+
+    @step(
+        retry=Retry(attempts=20, delay=0.05, factor=1, jitter=0),
+        breaker=Breaker(failures=3, within=60, open_for=1),
+        no_compensation=True,
+    )
+    def call(self, ctx: Any) -> Any:
+        if not ledger.is_open("bank"):
+            ledger.external(ctx.idempotency_key, "in vain")
+            raise RuntimeError("the bank is closed")
         return play(ctx)

@@ -7,10 +7,10 @@ from itertools import accumulate
 
 import pytest
 
-from django_saga.models import SagaStep
+from django_saga.models import SagaGate, SagaStep
 from tests.ledger import Line
 from tests.processes import wait_until
-from tests.sagas.limit_sagas import LimitAsync, LimitFew, LimitRate
+from tests.sagas.limit_sagas import LimitAsync, LimitCircuit, LimitFew, LimitRate
 from tests.worker.looking import ended
 
 pytestmark = [
@@ -72,3 +72,15 @@ def test_no_more_begin_in_any_second_than_the_rate_allows_and_it_is_used_up(work
     begun = [row.claimed_at for row in claimed.order_by("claimed_at") if row.claimed_at]
     for first, sixth in zip(begun, begun[5:], strict=False):
         assert (sixth - first).total_seconds() >= 1
+
+
+def test_a_circuit_spares_the_other_side_in_all_workers_and_closes_when_it_answers(worker, ledger):
+    sagas = LimitCircuit.bulk_start([{}] * 30)
+    worker("--processes", "2")
+    gates = SagaGate.objects.filter(saga="limit_circuit")
+    wait_until(gates.filter(probed_at__isnull=False).exists)  # opened, and tried again once
+    ledger.open("bank")
+
+    assert set(ended(*sagas)) == {"completed"}
+    assert not gates.filter(open_until__isnull=False).exists()
+    assert len(ledger.lines("do")) == 30
