@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Context, FailurePolicy, OutcomeUnknown, PermanentFailure, Retry, Saga, step
+from django_saga import Context, FailurePolicy, OutcomeUnknown, PermanentFailure, Rate, Retry, Saga, step
 from tests import ledger
 
 # No wait between attempts: a sweep is to see them too.
@@ -65,6 +65,13 @@ class SweepLinearSaga(Saga):
     def take_back(self, ctx: Context) -> None:
         assert (ctx.result, ctx.outcome) == (None, "unknown")
         _outside(ctx)
+
+
+class SweepLimitedSaga(SweepLinearSaga):
+    """The same, with every step claimed through a gate that has room."""
+
+    max_concurrency = 1_000
+    rate_limit = Rate(100_000)
 
 
 class SweepGraphSaga(Saga):
