@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from django_saga.core.limits import Breaker as Breaker
+    from django_saga.core.limits import Rate as Rate
     from django_saga.core.retry import Retry as Retry
     from django_saga.core.states import CompensationPolicy as CompensationPolicy
     from django_saga.core.states import FailurePolicy as FailurePolicy
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Breaker": "core.limits",
+    "Rate": "core.limits",
     "Retry": "core.retry",
     "CompensationPolicy": "core.states",
     "FailurePolicy": "core.states",

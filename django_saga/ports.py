@@ -20,6 +20,7 @@ class Engine(Protocol):
         *,
         idempotency_key: str | None = None,
         run_at: datetime | timedelta | None = None,
+        priority: int | None = None,
         using: str | None = None,
     ) -> Any: ...
 
@@ -29,6 +30,7 @@ class Engine(Protocol):
         texts: Sequence[str],
         *,
         run_at: datetime | timedelta | None = None,
+        priority: int | None = None,
         using: str | None = None,
     ) -> list[Any]: ...
 

@@ -55,9 +55,9 @@ class SagaOperationAdmin(EndlessAdmin):
         return (search.rows_of(queryset, term, ids="saga_id", text="actor") if term else queryset), False
 
     def tools(self, request: HttpRequest, obj: SagaOperation) -> list[Tool]:
-        return (
-            [(_("Saga"), self.url(SagaInstance, obj.saga_id))] if self.may_view(request, SagaInstance) else []
-        )
+        if obj.saga_id is None or not self.may_view(request, SagaInstance):
+            return []
+        return [(_("Saga"), self.url(SagaInstance, obj.saga_id))]
 
     @admin.display(description=_("action"))
     def label(self, operation: SagaOperation) -> str:
@@ -70,9 +70,11 @@ class SagaOperationAdmin(EndlessAdmin):
         return cells.state(shape, operation.get_result_display())
 
     @admin.display(description=_("saga"))
-    def saga_link(self, operation: SagaOperation) -> SafeString:
+    def saga_link(self, operation: SagaOperation) -> SafeString | str:
+        if operation.saga is None:
+            return cells.short(operation.definition)
         return cells.link(
-            self.url(SagaInstance, operation.saga_id), cells.saga_name(operation.saga, operation.saga.name)
+            self.url(SagaInstance, operation.saga.pk), cells.saga_name(operation.saga, operation.saga.name)
         )
 
     @admin.display(description=_("by"))

@@ -78,6 +78,7 @@ class SagaInstanceAdmin(EndlessAdmin):
             "finished": obj.finished_at,
             "took": obj.finished_at,
             "deadline": obj.deadline_at,
+            "paused": obj.paused_at,
         }
         composed = [(_("Composed of"), {"fields": ["graph_shown"]})] if obj.graph is not None else []
         return [
@@ -164,6 +165,10 @@ class SagaInstanceAdmin(EndlessAdmin):
     @admin.display(description=_("deadline"))
     def deadline(self, saga: SagaInstance) -> SafeString | str:
         return cells.when(saga.deadline_at)
+
+    @admin.display(description=_("paused since"))
+    def paused(self, saga: SagaInstance) -> SafeString | str:
+        return cells.when(saga.paused_at)
 
     @admin.display(description=_("definition"))
     def definition_link(self, saga: SagaInstance) -> SafeString:

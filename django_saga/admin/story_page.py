@@ -189,6 +189,8 @@ def _event_words(event: SagaEvent) -> str:
         "step_not_started": _("step not started: no longer wanted"),
         "deadline_passed": _("deadline passed"),
         "cancel_requested": _("cancelled"),
+        "saga_paused": _("paused"),
+        "saga_resumed": _("resumed"),
         "undo_retried": _("compensation to be tried again"),
         "step_retried": _("step to be tried again"),
         "step_skipped": _("step skipped"),

@@ -53,6 +53,10 @@ IDS = {
     "hook-type": "django_saga.E039",
     "hook-signature": "django_saga.E040",
     "unknown-hook": "django_saga.E041",
+    "max-concurrency": "django_saga.E042",
+    "rate-limit": "django_saga.E043",
+    "priority": "django_saga.E044",
+    "breaker": "django_saga.E045",
 }
 DEFINED_TWICE = "django_saga.E018"
 

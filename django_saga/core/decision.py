@@ -22,3 +22,4 @@ class Decision(NamedTuple):
     culprit: str | None = None
     deadline_at: datetime | None = None
     no_deadline: bool = False
+    paused: bool | None = None

@@ -10,8 +10,14 @@ from datetime import timedelta
 from functools import cached_property
 from graphlib import TopologicalSorter
 
+from django_saga.core import lanes
+from django_saga.core.limits import NO_LIMITS, Limits
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import CompensationPolicy, FailurePolicy, ForwardRecovery, LockPolicy
+
+# What a level of priority is worth: a saga takes its place as though it had waited so long already.
+HEAD_START = timedelta(minutes=1)
+MAX_PRIORITY = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,7 @@ class StepDefinition:
     atomic: bool = False
     is_async: bool = False
     queue: str = "default"
+    limits: Limits = NO_LIMITS
     undo: UndoDefinition | None = None
     probe: ProbeDefinition | None = None
     no_compensation: bool = (
@@ -75,6 +82,8 @@ class SagaDefinition:
     compensation_policy: CompensationPolicy = CompensationPolicy.CONTINUE
     locks: bool = False  # whether its sagas may take locks
     lock_policy: LockPolicy = LockPolicy.REFUSE
+    limits: Limits = NO_LIMITS  # of all steps together
+    priority: int = 0
     description: str = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -180,6 +189,24 @@ class SagaDefinition:
         return frozenset(name for name, before in self.ancestors.items() if self.pivot in before)
 
     @cached_property
+    def gate_keys(self) -> Mapping[str, str]:
+        """For each step, the key of the gate it is claimed through; empty for those without limits."""
+        if self.limits != NO_LIMITS:
+            return dict.fromkeys(self.by_name, lanes.gate_key(self.name, ""))
+        return {
+            step.name: lanes.gate_key(self.name, step.name) if step.limits != NO_LIMITS else ""
+            for step in self.steps
+        }
+
+    @cached_property
+    def lanes(self) -> Mapping[str, str]:
+        """For each step, the lane in which it is claimed first."""
+        return {
+            step.name: ("async" if step.is_async else "thread") + self.gate_keys[step.name]
+            for step in self.steps
+        }
+
+    @cached_property
     def is_chain(self) -> bool:
         """True when each step waits for the one before it only: no two steps are ever open at once."""
         return len(self.roots) == 1 and all(
@@ -205,8 +232,8 @@ class SagaDefinition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone when. Retry and time
-        limits may be tuned freely.
+        """Digest of what sagas in flight depend on: steps, order, kinds, what is undone when. Retry, time
+        and other limits may be tuned freely.
         """
         graph = [
             [

@@ -102,6 +102,20 @@ class CancelRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SagaPaused(Event):
+    """An operator has nothing new of the saga begun; what is in flight ends."""
+
+    kind: ClassVar[str] = "saga_paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaResumed(Event):
+    """An operator has a paused saga go on."""
+
+    kind: ClassVar[str] = "saga_resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndoRetried(Event):
     """An operator has a dead compensation tried again, with fresh attempts."""
 
@@ -181,6 +195,8 @@ EVENTS: dict[str, type[Event]] = {
         CompensateRequested,
         LocksGranted,
         Migrated,
+        SagaPaused,
+        SagaResumed,
     )
 }
 COLUMNS = frozenset({"step", "attempt"})  # kept in columns of the history, everything else in its data

@@ -224,6 +224,18 @@ def compensate_requested(
     return turn_back(definition, state, event, now, None, "compensated on request", "")
 
 
+def paused(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    if state.paused:
+        raise IllegalTransition("it is paused already")
+    return Decision(state.status, {}, paused=True)
+
+
+def resumed(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    if not state.paused:
+        raise IllegalTransition("it is not paused")
+    return Decision(state.status, {}, paused=False)
+
+
 def step_retried(
     definition: SagaDefinition, state: SagaState, event: events.StepRetried, now: datetime
 ) -> Decision:

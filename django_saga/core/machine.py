@@ -20,13 +20,15 @@ from django_saga.exceptions import IllegalTransition
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
-    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``; none of them
-    is opened while it waits for its locks.
+    """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``, which for a
+    saga with priority has passed; none of them is opened while it waits for its locks.
     """
     if event.waits:
         return SagaState(SagaStatus.PENDING, {}, deadline_at=event.deadline_at)
     due = event.starts_at or now
-    steps = {name: tries.opened(definition, name, due) for name in definition.roots}
+    steps = {name: tries.opened(definition, name, max(due, now)) for name in definition.roots}
+    if due < now:
+        steps = {name: step._replace(due_at=due) for name, step in steps.items()}
     status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
     return SagaState(status, steps, deadline_at=event.deadline_at)
 
@@ -74,6 +76,7 @@ def apply(state: SagaState, decision: Decision) -> SagaState:
         state.reason if decision.reason is None else decision.reason,
         state.culprit if decision.culprit is None else decision.culprit,
         None if decision.no_deadline else decision.deadline_at or state.deadline_at,
+        state.paused if decision.paused is None else decision.paused,
     )
 
 
@@ -143,4 +146,10 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
     },
     (SagaStatus.PENDING, events.CompensateRequested): forward.compensate_requested,
     (SagaStatus.PENDING, events.LocksGranted): forward.let_in,
+    **{
+        (status, kind): rule
+        for status in (*_FORWARD, SagaStatus.COMPENSATING)
+        for kind, rule in ((events.SagaPaused, forward.paused), (events.SagaResumed, forward.resumed))
+    },
+    (SagaStatus.STUCK, events.SagaResumed): forward.resumed,
 }

@@ -19,7 +19,9 @@ def flowchart(title: str, nodes: Sequence[Node], lock_policy: str = "") -> str:
     if lock_policy:
         lines.append(f'    locks{{{{"{label(_LOCKS.get(lock_policy, lock_policy))}"}}}}')
     for node in nodes:
-        words = label(node.name) + (" - atomic" if node.atomic else "") + (" - pivot" if node.pivot else "")
+        words = label(node.name) + (" - atomic" if node.atomic else "")
+        words += " - pivot" if node.pivot else ""
+        words += f" - {label(node.limits)}" if node.limits else ""
         box = f'[["{words}"]]' if node.atomic else f'["{words}"]'
         lines.append(f"    {ids[node.name]}{box}")
     for node in nodes:

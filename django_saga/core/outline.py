@@ -20,6 +20,7 @@ class Node(NamedTuple):
     queue: str = "default"
     pivot: bool = False
     stands_in_for: str = ""
+    limits: str = ""
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
@@ -33,6 +34,7 @@ def of_definition(definition: SagaDefinition) -> list[Node]:
             step.queue,
             step.pivot,
             definition.mains.get(step.name, ""),
+            str(step.limits),
         )
         for step in definition.steps
     ]
@@ -102,4 +104,5 @@ def _node(step: Mapping[str, Any]) -> Node:
         str(step.get("queue") or "default"),
         step.get("pivot") is True,
         str(step.get("stands_in_for") or ""),
+        str(step.get("limits_shown") or ""),
     )

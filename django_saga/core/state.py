@@ -72,6 +72,7 @@ class StepState(NamedTuple):
 class SagaState(NamedTuple):
     """A saga: its status, why it turned back (``reason``, ``culprit`` the step), and its steps by name.
 
+    ``paused`` is a flag beside the status: nothing new of the saga is begun while it is set.
     ``steps`` holds what was ever opened, or, for an event that needs no more, what ``machine.reads`` names.
     """
 
@@ -80,6 +81,7 @@ class SagaState(NamedTuple):
     reason: str = ""
     culprit: str = ""
     deadline_at: datetime | None = None
+    paused: bool = False
 
     @property
     def failing(self) -> bool:

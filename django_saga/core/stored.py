@@ -27,6 +27,8 @@ def to_data(definition: SagaDefinition) -> dict[str, Any]:
     for step in data["steps"]:
         if main := definition.mains.get(step["name"]):
             step["stands_in_for"] = main
+    if shown := str(definition.limits):
+        data["limits_shown"] = shown
     return data
 
 
@@ -39,6 +41,8 @@ def step_data(step: StepDefinition) -> dict[str, Any]:
         "queue": step.queue,
         "compensation": step.undo.function if step.undo else None,
     }
+    if shown := str(step.limits):
+        drawn["limits_shown"] = shown
     return {**drawn, **_plain(step)}
 
 

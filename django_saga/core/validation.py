@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
-from django_saga.core.definition import SagaDefinition, StepDefinition
+from django_saga.core.definition import MAX_PRIORITY, SagaDefinition, StepDefinition
+from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.pivot import forward_problems
 from django_saga.core.problem import Problem, did_you_mean
 from django_saga.core.states import CompensationPolicy, FailurePolicy, LockPolicy
@@ -51,6 +52,15 @@ def _saga(definition: SagaDefinition, max_steps: int) -> Iterator[Problem]:
             "",
             f"It has {len(definition.steps):,} steps; the limit is {max_steps:,} (setting MAX_STEPS).",
             "Split it into several sagas, or raise the setting.",
+        )
+    yield from _limits(definition.limits, "")
+    given: object = definition.priority
+    if type(given) is not int or not 0 <= given <= MAX_PRIORITY:
+        yield Problem(
+            "priority",
+            "",
+            f"priority = {given!r} is not a whole number from 0 to {MAX_PRIORITY}.",
+            "Give 0 to wait in line, and more to go before others.",
         )
     yield from _positive("deadline", definition.deadline, "")
     yield from _positive("grace", definition.grace, "")
@@ -105,6 +115,7 @@ def _names(definition: SagaDefinition) -> Iterator[Problem]:
 def _step(step: StepDefinition) -> Iterator[Problem]:
     yield from _positive("timeout", step.timeout, step.name)
     yield from _positive("deadline", step.deadline, step.name)
+    yield from _limits(step.limits, step.name)
     yield from _async_atomic("The step", step.atomic and step.is_async, step.name)
     if step.probe and step.atomic:
         yield Problem(
@@ -121,6 +132,31 @@ def _step(step: StepDefinition) -> Iterator[Problem]:
             step.name,
             f"{step.queue!r} cannot be the name of a queue.",
             f"Give queue= a text of 1 to {MAX_QUEUE_LENGTH} characters.",
+        )
+
+
+def _limits(limits: Limits, step: str) -> Iterator[Problem]:
+    most: object = limits.max_concurrency
+    if most is not None and (type(most) is not int or most < 1):
+        yield Problem(
+            "max-concurrency",
+            step,
+            f"max_concurrency={most!r} is not a whole number from 1 on.",
+            "Give how many attempts may be under way at once, or leave it out.",
+        )
+    if limits.rate_limit is not None and not isinstance(limits.rate_limit, Rate):
+        yield Problem(
+            "rate-limit",
+            step,
+            f"rate_limit={limits.rate_limit!r} is not a Rate.",
+            "Write rate_limit=Rate(100, per=60), or leave it out.",
+        )
+    if limits.breaker is not None and not isinstance(limits.breaker, Breaker):
+        yield Problem(
+            "breaker",
+            step,
+            f"breaker={limits.breaker!r} is not a Breaker.",
+            "Write breaker=Breaker(failures=5, within=60, open_for=30), or leave it out.",
         )
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from django_saga.core.definition import ProbeDefinition, SagaDefinition, StepDefinition, UndoDefinition
+from django_saga.core.limits import Limits
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
@@ -100,6 +101,8 @@ class Assembly:
             compensation_policy=saga.compensation_policy,
             locks=self._takes_locks(saga.locks),
             lock_policy=saga.lock_policy,
+            limits=Limits(saga.max_concurrency, saga.rate_limit),
+            priority=saga.priority,
             description=inspect.cleandoc(saga.__dict__.get("__doc__") or ""),
         )
 
@@ -128,6 +131,7 @@ class Assembly:
             atomic=bool(step.atomic),
             is_async=inspect.iscoroutinefunction(step.function),
             queue=queue if step.queue is None else step.queue,
+            limits=step.limits,
             undo=None if undo is None else self._undo(undo),
             probe=self._probe(step),
             no_compensation=bool(step.no_compensation),

@@ -11,6 +11,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga import ports
+from django_saga.core.limits import Rate
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.dsl.assembly import BODY, Assembly, Body, assemble
 from django_saga.dsl.handle import Handle
@@ -48,6 +49,9 @@ class Saga(metaclass=SagaType):
     input: ClassVar[Any] = None  # dataclass, pydantic model or serializer class; None: any JSON
     output: ClassVar[Any] = None
     queue: ClassVar[str] = "default"  # of steps that name none
+    max_concurrency: ClassVar[int | None] = None  # attempts of its steps under way, in all workers together
+    rate_limit: ClassVar[Rate | None] = None  # attempts of its steps that begin in a length of time
+    priority: ClassVar[int] = 0  # of sagas whose start() gives none
     deadline: ClassVar[float | timedelta | None] = None  # of the whole saga: when passed, it turns back
     failure_policy: ClassVar[FailurePolicy | Grace] = FailurePolicy.FAIL_FAST
     compensation_policy: ClassVar[CompensationPolicy] = CompensationPolicy.CONTINUE
@@ -71,19 +75,22 @@ class Saga(metaclass=SagaType):
         *,
         idempotency_key: str | None = None,
         run_at: datetime | timedelta | None = None,
+        priority: int | None = None,
         using: str | None = None,
     ) -> Handle:
         """Start a saga in the current transaction; workers carry it on once that commits.
 
         The same ``idempotency_key`` with the same input gives the same saga. ``run_at``: it begins then, or
-        after so long; its deadline counts from there. ``using`` is a database alias, by default the setting
-        ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict``, ``TargetLocked`` or
+        after so long; its deadline counts from there. ``priority``, from 0 to 100: one that has to wait for
+        workers goes before others as though it had waited a minute longer for each. ``using`` is a database
+        alias, by default the setting ``DATABASE``. Raises ``InvalidInput``, ``IdempotencyConflict``,
+        ``TargetLocked`` or
         ``InvalidDefinition``.
         """
         program = cls._startable()
         text = program.encode_input(input)
         handle: Handle = ports.engine().start(
-            program, text, idempotency_key=idempotency_key, run_at=run_at, using=using
+            program, text, idempotency_key=idempotency_key, run_at=run_at, priority=priority, using=using
         )
         return handle
 
@@ -93,12 +100,15 @@ class Saga(metaclass=SagaType):
         inputs: Iterable[Any],
         *,
         run_at: datetime | timedelta | None = None,
+        priority: int | None = None,
         using: str | None = None,
     ) -> list[Handle]:
         """Start a saga for each input, all in one transaction. Raises as ``start``; then none is started."""
         program = cls._startable()
         texts = [program.encode_input(value, f"inputs[{index}]") for index, value in enumerate(inputs)]
-        handles: list[Handle] = ports.engine().bulk_start(program, texts, run_at=run_at, using=using)
+        handles: list[Handle] = ports.engine().bulk_start(
+            program, texts, run_at=run_at, priority=priority, using=using
+        )
         return handles
 
     @classmethod
@@ -124,11 +134,12 @@ class Saga(metaclass=SagaType):
         *,
         idempotency_key: str | None = None,
         run_at: datetime | timedelta | None = None,
+        priority: int | None = None,
         using: str | None = None,
     ) -> Handle:
         """Async twin of ``start``."""
         return await sync_to_async(cls.start)(
-            input, idempotency_key=idempotency_key, run_at=run_at, using=using
+            input, idempotency_key=idempotency_key, run_at=run_at, priority=priority, using=using
         )
 
     @classmethod
@@ -137,10 +148,11 @@ class Saga(metaclass=SagaType):
         inputs: Iterable[Any],
         *,
         run_at: datetime | timedelta | None = None,
+        priority: int | None = None,
         using: str | None = None,
     ) -> list[Handle]:
         """Async twin of ``bulk_start``."""
-        return await sync_to_async(cls.bulk_start)(inputs, run_at=run_at, using=using)
+        return await sync_to_async(cls.bulk_start)(inputs, run_at=run_at, priority=priority, using=using)
 
     @classmethod
     async def arun(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import MethodType
 from typing import Any, Self, TypeAlias, overload
 
+from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
 from django_saga.dsl.hooks import HookDecorators
@@ -59,6 +60,9 @@ class Step(HookDecorators, Attempted):
         deadline: Duration | None = None,
         atomic: bool = False,
         queue: str | None = None,
+        max_concurrency: int | None = None,
+        rate_limit: Rate | None = None,
+        breaker: Breaker | None = None,
         no_compensation: bool = False,
         pivot: bool = False,
         forward_recovery: ForwardRecovery | Alternate | None = None,
@@ -68,6 +72,7 @@ class Step(HookDecorators, Attempted):
         self.after = None if after is None else _as_tuple(after)
         self.deadline = deadline
         self.queue = queue
+        self.limits = Limits(max_concurrency, rate_limit, breaker)
         self.no_compensation = no_compensation
         self.pivot = pivot
         self.forward_recovery = forward_recovery
@@ -182,6 +187,9 @@ def step(
     deadline: Duration | None = None,
     atomic: bool = False,
     queue: str | None = None,
+    max_concurrency: int | None = None,
+    rate_limit: Rate | None = None,
+    breaker: Breaker | None = None,
     no_compensation: bool = False,
     pivot: bool = False,
     forward_recovery: ForwardRecovery | Alternate | None = None,
@@ -195,6 +203,9 @@ def step(function: StepFunction | None = None, /, **options: Any) -> Any:
     out, the step written before it; ``[]`` starts at once. ``timeout`` bounds one attempt, ``deadline`` the
     step with all its attempts (seconds or ``timedelta``). ``atomic``: the function's effects in the database,
     its result and what comes next are one transaction. ``queue``: where workers find it.
+    ``max_concurrency``: attempts under way at most, in all workers together; ``rate_limit``: attempts that
+    begin in a length of time at most. ``breaker``: nothing begins for some time after too many failures. None
+    of them counts or holds back the compensation.
     ``no_compensation``: there is nothing to undo. ``pivot``: once it succeeded the saga can only go forward;
     ``forward_recovery`` says what happens when a step past it failed for good.
     """

@@ -15,7 +15,7 @@ from django.db import connections, transaction
 from django_saga import signals
 from django_saga.core.states import StepStatus
 from django_saga.dsl.transition import Transition
-from django_saga.engine import hooks, transitions
+from django_saga.engine import breakers, hooks, transitions
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.store.starts import NewSaga
@@ -27,7 +27,8 @@ logger = logging.getLogger("django_saga.signals")
 
 
 def announce(recorded: Recorded) -> None:
-    """Tell what a committed batch changed."""
+    """Tell what a committed batch changed, and circuit breakers how its attempts ended."""
+    breakers.note(recorded)
     if recorded.transitions:
         _tell(recorded.transitions)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from django_saga import signals
+from django_saga.core.lanes import ALONE
 from django_saga.engine import announcing, connections, locking, recorder, recovery
-from django_saga.engine.intake import ALONE
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
 from django_saga.models import SagaWorker
@@ -46,6 +46,8 @@ class Caretaker(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             self._try(self._keep_leases)
+            self._try(self._worker.admission.look)
+            self._try(self._worker.admission.tidy)
             self._try(self._rescue)
             self._try(self._call_for_suspects)
             self._try(self._announce)
@@ -117,7 +119,8 @@ class Caretaker(threading.Thread):
         if worker.on_suspects is None or worker.draining:
             return
         known = list(worker.programs)
-        if claims.are_due(worker.using, queues=worker.queues, executor=ALONE, definitions=known):
+        alone = [ALONE, *{lane for lane, _ in worker.admission.limited if lane.startswith(ALONE)}]
+        if claims.are_due(worker.using, queues=worker.queues, executors=alone, definitions=known):
             worker.on_suspects()
 
     def _tell(self, recorded: Recorded) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from django.db import connections as django_connections
 
 from django_saga.conf import get_settings
+from django_saga.core import lanes
 from django_saga.core.states import LIVE_SAGA, SagaStatus
 from django_saga.engine import (
     announcing,
@@ -26,12 +27,14 @@ from django_saga.engine import (
     recovery,
     starter,
 )
+from django_saga.engine.admission import Admission
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.exceptions import SagaError
 from django_saga.models import SagaInstance, SagaStep
-from django_saga.store import claims, definitions
+from django_saga.store import definitions
+from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -51,14 +54,22 @@ def run(
     using = using or get_settings().database
     require_no_transaction(using)
     owner, lease = uuid4(), get_settings().lease
+    admission = Admission(using, {definitions.identify(using, program.definition): program})
+    admission.look()
     saga_id, new = starter.start_owned(
-        program, text, idempotency_key=idempotency_key, using=using, owner=owner, lease=lease
+        program,
+        text,
+        idempotency_key=idempotency_key,
+        using=using,
+        owner=owner,
+        lease=lease,
+        admits=admission.hands_over,
     )
     handle = SagaHandle(program, saga_id, using)
     tasks: list[Task] = []
     if new is not None:
-        tasks = [Task(row, program, text, using=using) for row in new.steps]
-    _Runner(program, handle, owner, lease).finish(tasks)
+        tasks = [Task(row, program, text, using=using) for row in new.steps if row.owned]
+    _Runner(program, handle, owner, lease, admission).finish(tasks)
     return handle
 
 
@@ -75,10 +86,13 @@ def require_no_transaction(using: str) -> None:
 
 
 class _Always:
-    """Room for whatever comes: one saga is carried at its own pace."""
+    """Room for whatever may begin: one saga is carried at its own pace."""
 
-    def take(self, queue: str, executor: str) -> bool:
-        return True
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def take(self, row: StepRow) -> bool:
+        return self._admission.hands_over(row)
 
     def give_back(self) -> None:
         return None
@@ -87,15 +101,18 @@ class _Always:
 class _Runner:
     """Owns steps of one saga and carries them out in the caller's thread."""
 
-    def __init__(self, program: Program, handle: SagaHandle, owner: UUID, lease: timedelta) -> None:
+    def __init__(
+        self, program: Program, handle: SagaHandle, owner: UUID, lease: timedelta, admission: Admission
+    ) -> None:
         self._program = program
         self._handle = handle
         self._using = handle.using
         self._owner = owner
         self._lease = lease
-        self._holder = Holder(owner, lease, _Always())
         registered = program.registered
         self._programs = {definitions.identify(handle.using, registered.definition): registered}
+        self._admission = admission
+        self._holder = Holder(owner, lease, _Always(admission))
 
     def finish(self, tasks: list[Task]) -> None:
         """Carry out ``tasks`` and what comes of them, then whatever of the saga is due, until it is at
@@ -174,12 +191,12 @@ class _Runner:
             .distinct()
         )
         for queue, executor in due:
-            rows = claims.claim(
-                self._using,
+            if not lanes.is_open(executor):
+                continue
+            rows = self._admission.claim(
                 owner=self._owner,
                 queue=queue,
                 executor=executor,
-                definitions=list(self._programs),
                 limit=10,
                 lease=self._lease,
                 saga_id=self._handle.id,

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
 
+from django_saga.core import lanes as names
 from django_saga.core.definition import SagaDefinition
+from django_saga.core.lanes import ALONE
 from django_saga.core.state import StepState
 from django_saga.engine.lanes import Lane
 from django_saga.engine.polling import Polling
 from django_saga.engine.tasks import Task
 
-ALONE = "alone"
 _SUSPECT = 2  # crashes
 
 
@@ -40,10 +41,16 @@ class Line:
 
 
 class Intake:
-    """The lines a worker claims from."""
+    """The lines a worker claims from; ``limited``: lanes with a gate, each with a queue it is used in."""
 
     def __init__(
-        self, lanes: Mapping[str, Lane], queues: Sequence[str], suspects: Suspects, *, longest: float
+        self,
+        lanes: Mapping[str, Lane],
+        queues: Sequence[str],
+        suspects: Suspects,
+        *,
+        longest: float,
+        limited: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._lines: list[Line] = []
         if suspects is not Suspects.ONLY:
@@ -52,6 +59,11 @@ class Intake:
             ]
         if suspects is not Suspects.ELSEWHERE:
             self._lines += [Line(ALONE, queue, None, Polling(longest)) for queue in queues]
+        for lane, queue in limited:
+            executor = names.split(lane)[0]
+            unserved = Suspects.ELSEWHERE if executor == ALONE else Suspects.ONLY
+            if queue in queues and suspects is not unserved:
+                self._lines.append(Line(lane, queue, lanes.get(executor), Polling(longest)))
 
     @property
     def next_at(self) -> float:
@@ -99,13 +111,14 @@ class Intake:
 
 def is_solo(in_flight: Mapping[UUID, Task]) -> bool:
     """True while a suspect runs, which nothing may run beside."""
-    return len(in_flight) == 1 and next(iter(in_flight.values())).row.executor == ALONE
+    return len(in_flight) == 1 and next(iter(in_flight.values())).row.executor.startswith(ALONE)
 
 
 def lane_of(definition: SagaDefinition, step: StepState, *, undo: bool, max_crashes: int) -> str:
     """Name the lane in which a step, or its compensation, is claimed."""
+    key = "" if undo else definition.gate_keys[step.name]
     if step.crashes >= min(_SUSPECT, max_crashes):
-        return ALONE
+        return ALONE + key
     spec = definition[step.name]
     part = spec.undo if undo else spec.probe if step.probing and spec.probe else spec
-    return "async" if part is not None and part.is_async else "thread"
+    return ("async" if part is not None and part.is_async else "thread") + key

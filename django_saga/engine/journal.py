@@ -22,6 +22,7 @@ from django.db import transaction
 
 from django_saga import signals
 from django_saga.conf import get_settings
+from django_saga.core import lanes
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent, StepMarkedDone
 from django_saga.core.state import StepState
@@ -34,14 +35,14 @@ from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
-from django_saga.store import clock, definitions, history, locks, sagas
+from django_saga.store import clock, definitions, history, locks, pauses, sagas
 from django_saga.store.rows import StepRow
 
 
 class Room(Protocol):
     """Tells which opened steps a holder has room for; one for each batch."""
 
-    def take(self, queue: str, executor: str) -> bool: ...
+    def take(self, row: StepRow) -> bool: ...
 
     def give_back(self) -> None: ...
 
@@ -66,7 +67,7 @@ def record(
     with transaction.atomic(using=using):
         locked = sagas.lock(using, {o.task.row.saga_id for o in outcomes}, skip_locked=skip_locked)
         held, now = sagas.fences(using, fenced(outcomes, locked), skip_locked=skip_locked)
-        recorded = Recorded(now=now, places=holder.room if holder else None)
+        recorded = Recorded(now=now, places=holder.room if holder else None, using=using)
         works: dict[UUID, Work] = {}
         live: list[tuple[Ended, Work]] = []
         for outcome in outcomes:
@@ -89,6 +90,10 @@ def record(
         listened = signals.anybody_listens()
         for outcome, work in live:
             _feed(work, outcome, now, entries, recorded, listened=listened)
+            if lanes.is_limited(outcome.task.row.executor):
+                # Its end makes room for another one, wherever that waits.
+                recorded.waiting = True
+                recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
     return recorded
 
@@ -193,9 +198,11 @@ def _write(
             rows.append(row)
             if row.status not in (StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED) or row.due_at is None:
                 continue
-            if row.due_at > now:
+            if work.state.paused:
+                row.executor = lanes.marked(row.executor, lanes.PAUSED)
+            elif row.due_at > now:
                 recorded.next_due = min(recorded.next_due or row.due_at, row.due_at)
-            elif holder is not None and work.task and holder.room.take(row.queue, row.executor):
+            elif holder is not None and work.task and holder.room.take(row):
                 row.lease(holder.id, now=now, until=now + holder.lease)
                 handed.append((work, row))
             else:
@@ -204,6 +211,8 @@ def _write(
         before, after = work.saga, work.state
         if after.deadline_at != before.deadline_at:
             sagas.write_deadline(using, before.id, after.deadline_at)
+        if after.paused is (before.paused_at is None):
+            pauses.write(using, before.id, now if after.paused else None)
         if (before.status, before.reason, before.culprit) != (after.status, after.reason, after.culprit):
             statuses[before.id] = (after.status, after.reason, after.culprit)
             if not after.status.is_live:
@@ -256,7 +265,7 @@ def new_row(
         state.name,
         definition_id,
         step.queue,
-        "async" if step.is_async else "thread",
+        definition.lanes[state.name],
         state.status,
         state.attempt,
         state.crashes,

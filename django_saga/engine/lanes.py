@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from django_saga.engine.tasks import Task
+from django_saga.store.rows import StepRow
 
 # Short steps are taken ahead of need, as many as ended in this time (in seconds): enough to share commits,
 # and little enough that another worker would not have begun them sooner.
@@ -95,19 +96,19 @@ class Places:
     worker is, so that sagas already begun go before new ones.
     """
 
-    def __init__(self, lanes: Mapping[str, Lane], serves: Callable[[str], bool], *, owed: int) -> None:
+    def __init__(self, lanes: Mapping[str, Lane], serves: Callable[[StepRow], bool], *, owed: int) -> None:
         self._lanes = lanes
         self._serves = serves
         self._owed = owed
         self._taken: Counter[str] = Counter()
 
-    def take(self, queue: str, executor: str) -> bool:
-        """Promise a place to a step, if the worker serves its queue and has room."""
-        lane = self._lanes.get(executor)
-        if lane is None or not self._serves(queue) or not lane.promise(owed=self._owed > 0):
+    def take(self, row: StepRow) -> bool:
+        """Promise a place to a step, if the worker may begin it and has room."""
+        lane = self._lanes.get(row.executor)
+        if lane is None or not self._serves(row) or not lane.promise(owed=self._owed > 0):
             return False
         self._owed -= 1
-        self._taken[executor] += 1
+        self._taken[row.executor] += 1
         return True
 
     def give_back(self) -> None:

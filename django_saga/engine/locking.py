@@ -112,7 +112,7 @@ def _hold_or_wait(
     """Give those that wait. One that begins later does not stand in line before."""
     wishes = _wishes(new)
     begins_at = new[0].event.starts_at
-    may_hold = begins_at is None and locks.collides_quietly(using)
+    may_hold = (begins_at is None or begins_at <= now) and locks.collides_quietly(using)
     taken = locks.taken(using, [target for target, _ in wishes], now)
     holding: list[NewSaga] = []
     waiting: list[NewSaga] = []

@@ -73,6 +73,8 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
         if flying:
             names = sorted(row.name for row in rows.values() if row.id in flying)
             raise InFlight(f"step {names[0]} is running")
+        if saga.paused_at is not None:
+            raise MigrationRefused("it is paused: resume it first")
         now = clock.now(using)
         state = SagaState(
             saga.status,
@@ -108,7 +110,7 @@ def _require_fitting(using: str, saga_id: UUID, route: Route) -> None:
     ):
         raise MigrationRefused("one of the versions takes locks in another way than the other")
     reasons = []
-    [(_, text)] = claims.inputs(using, {saga_id}).values()
+    [(_, text, _)] = claims.inputs(using, {saga_id}).values()
     try:
         route.new.decode_input(encoding.decode(text))
     except (EncodingError, InvalidInput) as error:

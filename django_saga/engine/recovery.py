@@ -15,7 +15,7 @@ from django_saga.engine.graphs import programs_of
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import IllegalTransition, UnknownSaga
 from django_saga.faults import fault_point
-from django_saga.store import claims, sagas
+from django_saga.store import claims, pauses, sagas
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     if not rows:
         return []
     inputs = claims.inputs(using, {row.saga_id for row in rows})
+    # It was being claimed as its saga was paused, so it kept its lane; a claim whose reply was lost stands.
+    if paused := [row for row in rows if inputs[row.saga_id][2] and row.was_due_at is not None]:
+        pauses.put_aside_of_sagas(using, paused)
+        return load(using, programs, [row for row in rows if row not in paused])
     tasks = []
     carried = programs_of(using, programs, ((row.saga_id, row.definition_id) for row in rows))
     rows = [row for row in rows if row.saga_id in carried]
@@ -100,7 +104,7 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     turned = {row.saga_id for row in rows if row.undo}
     why = sagas.reasons(using, list(turned)) if turned else {}
     for row in rows:
-        status, text = inputs[row.saga_id]
+        status, text, _ = inputs[row.saga_id]
         task = Task(row, carried[row.saga_id], text, using=using)
         task.wanted = task.undo or status in (SagaStatus.RUNNING, SagaStatus.PENDING)
         if row.id in rich:

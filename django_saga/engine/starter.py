@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.core import encoding, machine
+from django_saga.core.definition import HEAD_START, MAX_PRIORITY
 from django_saga.core.events import SagaStarted
 from django_saga.engine import announcing, locking, wake
 from django_saga.engine.handle import SagaHandle
@@ -21,6 +22,7 @@ from django_saga.exceptions import IdempotencyConflict, InvalidInput
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
 from django_saga.store import clock, definitions, starts
+from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -37,6 +39,7 @@ def start(
     *,
     idempotency_key: str | None = None,
     run_at: datetime | timedelta | None = None,
+    priority: int | None = None,
     using: str | None = None,
 ) -> SagaHandle:
     """Start a saga with the encoded input ``text`` in the caller's transaction, or in one of its own.
@@ -47,13 +50,14 @@ def start(
     using = using or get_settings().database
     check_key(idempotency_key)
     check_time(run_at)
+    check_priority(priority)
     asked = [(text, program.targets(text))]
     definition_id = definitions.identify(using, program.registered.definition)
     # A savepoint for a start that may be refused. Else nothing in the block fails that would not spoil the
     # caller's transaction anyway.
     with transaction.atomic(using=using, savepoint=program.definition.locks):
         now = clock.now(using)
-        [saga] = _new(definition_id, program, asked, now, idempotency_key, run_at=run_at)
+        [saga] = _new(definition_id, program, asked, now, idempotency_key, run_at=run_at, priority=priority)
         saga, existing = _insert(using, program, saga, now)
         fault_point("start.after_insert")
         if existing is None:
@@ -68,11 +72,13 @@ def bulk_start(
     texts: Sequence[str],
     *,
     run_at: datetime | timedelta | None = None,
+    priority: int | None = None,
     using: str | None = None,
 ) -> list[SagaHandle]:
     """Start many sagas in one transaction, a few statements for each 500."""
     using = using or get_settings().database
     check_time(run_at)
+    check_priority(priority)
     asked = [(text, program.targets(text)) for text in texts]
     handles: list[SagaHandle] = []
     started: list[starts.NewSaga] = []
@@ -82,7 +88,9 @@ def bulk_start(
     with transaction.atomic(using=using):
         for at in range(0, len(texts), size):
             now = clock.now(using)
-            new = _new(definition_id, program, asked[at : at + size], now, None, run_at=run_at)
+            new = _new(
+                definition_id, program, asked[at : at + size], now, None, run_at=run_at, priority=priority
+            )
             starts.write(using, new, now)
             starts.finish(using, locking.admitted(using, program.definition, new, now), now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
@@ -101,9 +109,10 @@ def start_owned(
     using: str,
     owner: UUID,
     lease: timedelta,
+    admits: Callable[[StepRow], bool],
 ) -> tuple[UUID, starts.NewSaga | None]:
-    """Start a saga whose first steps ``owner`` holds already; None in place of it when the key's saga
-    exists.
+    """Start a saga of whose first steps ``owner`` holds those it ``admits``; None in place of it when the
+    key's saga exists.
     """
     check_key(idempotency_key)
     asked = [(text, program.targets(text))]
@@ -111,7 +120,7 @@ def start_owned(
     with transaction.atomic(using=using, durable=True):
         now = clock.now(using)
         [saga] = _new(definition_id, program, asked, now, idempotency_key, worker=owner)
-        for row in saga.steps:
+        for row in filter(admits, saga.steps):
             row.lease(owner, now=now, until=now + lease)
         saga, existing = _insert(using, program, saga, now)
         fault_point("start.after_insert")
@@ -140,6 +149,14 @@ def check_time(run_at: datetime | timedelta | None) -> None:
         raise InvalidInput(f"run_at has to be a datetime or a timedelta, not {type(run_at).__name__}")
     if run_at.utcoffset() is None:
         raise InvalidInput("run_at is a datetime without a time zone: make it aware, or give a timedelta")
+
+
+def check_priority(priority: int | None) -> None:
+    """Refuse what is no priority. Raises ``InvalidInput``."""
+    if priority is not None and (type(priority) is not int or not 0 <= priority <= MAX_PRIORITY):
+        raise InvalidInput(
+            f"priority has to be a whole number from 0 to {MAX_PRIORITY}, not {priority!a:.80}"
+        )
 
 
 def _begins_at(run_at: datetime | timedelta | None, now: datetime) -> datetime | None:
@@ -190,10 +207,13 @@ def _new(
     worker: UUID | None = None,
     *,
     run_at: datetime | timedelta | None = None,
+    priority: int | None = None,
 ) -> list[starts.NewSaga]:
     definition = program.definition
     begins_at = _begins_at(run_at, now)
     deadline_at = (begins_at or now) + definition.deadline if definition.deadline else None
+    if begins_at is None and (level := definition.priority if priority is None else priority):
+        begins_at = now - level * HEAD_START
     common = SagaStarted(starts_at=begins_at, deadline_at=deadline_at)
     state = machine.start(definition, common, now=now)
     new = []

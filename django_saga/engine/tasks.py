@@ -165,5 +165,6 @@ class Recorded:
     next_due: datetime | None = None
     now: datetime | None = None
     places: Places | None = None
+    using: str = ""
     doubtful: bool = False
     freed: bool = False

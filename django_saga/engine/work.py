@@ -107,7 +107,9 @@ class Work:
         known = self.known if self.checked and self.known else {}
         steps = {name: row.state() for name, row in (*known.items(), *self.rows.items())}
         saga = self.saga
-        self.state = SagaState(saga.status, steps, saga.reason, saga.culprit, saga.deadline_at)
+        self.state = SagaState(
+            saga.status, steps, saga.reason, saga.culprit, saga.deadline_at, saga.paused_at is not None
+        )
 
     def observed(self, event: Event) -> Event:
         """Tell the machine which steps are in flight, unless the event is one that cannot turn the saga."""

@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from django_saga.conf import get_settings
 from django_saga.core.events import Cause, StepNotStarted
 from django_saga.engine import announcing, attempt, connections, hooks, leaving, recorder, recovery, wake
+from django_saga.engine.admission import Admission
 from django_saga.engine.caretaker import Caretaker
 from django_saga.engine.intake import Intake, Suspects, is_solo
 from django_saga.engine.journal import Holder
@@ -26,7 +27,8 @@ from django_saga.engine.scribe import Scribe
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.faults import fault_point
 from django_saga.signals import worker_event
-from django_saga.store import claims, errors
+from django_saga.store import errors
+from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -62,6 +64,7 @@ class Worker:
         self.id = uuid4()
         self.using = using
         self.programs = programs
+        self.admission = Admission(using, programs, fresh_for=1.5)
         self.queues = tuple(queues)
         self._served = frozenset(queues)
         self.lease = lease
@@ -82,7 +85,9 @@ class Worker:
         self._outage = 0.0  # how long to wait for it the next time, in seconds
         self._conflicts = 0  # claims in a row that made way for others
         longest = get_settings().poll_interval.total_seconds()
-        self._intake = Intake(self.lanes, self.queues, suspects, longest=longest)
+        self._intake = Intake(
+            self.lanes, self.queues, suspects, longest=longest, limited=self.admission.limited
+        )
         # Called when suspects are due that some other process is to run.
         self.on_suspects: Callable[[], None] | None = None
         self._lease = lease.total_seconds()
@@ -243,8 +248,9 @@ class Worker:
 
     # --- recording --------------------------------------------------------------------------------
 
-    def _serves(self, queue_name: str) -> bool:
-        return not self.draining and queue_name in self._served and not is_solo(self.in_flight)
+    def _serves(self, row: StepRow) -> bool:
+        may = not self.draining and row.queue in self._served and self.admission.admits(row)
+        return may and not is_solo(self.in_flight)
 
     def _record(self, outcomes: list[Outcome]) -> None:
         for recorded in recorder.record(self, outcomes):
@@ -296,14 +302,8 @@ class Worker:
 
     def _leased(self, executor: str, queue_name: str, limit: int) -> list[Task]:
         fault_point("claim.before")
-        rows = claims.claim(
-            self.using,
-            owner=self.id,
-            queue=queue_name,
-            executor=executor,
-            definitions=list(self.programs),
-            limit=limit,
-            lease=self.lease,
+        rows = self.admission.claim(
+            owner=self.id, queue=queue_name, executor=executor, limit=limit, lease=self.lease
         )
         if rows:
             fault_point("claim.after_commit")

@@ -26,8 +26,9 @@ def as_json(story: Story, *, tracebacks: bool) -> dict[str, Any]:
         "deadline_at": _iso(saga.deadline_at),
         "finished_at": _iso(saga.finished_at),
         "locks": [_lock_json(lock) for lock in story.locks],
+        "paused_at": _iso(saga.paused_at),
         "input": saga.input,
-        "steps": [_step_json(step, tracebacks) for step in story.steps],
+        "steps": [_step_json(story, step, tracebacks) for step in story.steps],
         "turns": [
             {"event": event.kind, "step": event.step, "at": _iso(event.at), "said": event.error}
             for event in story.turns
@@ -48,7 +49,7 @@ def _lock_json(story: LockStory) -> dict[str, Any]:
     }
 
 
-def _step_json(step: StepStory, tracebacks: bool) -> dict[str, Any]:
+def _step_json(story: Story, step: StepStory, tracebacks: bool) -> dict[str, Any]:
     row = step.row
     told: dict[str, Any] = {
         "name": step.node.name,
@@ -67,6 +68,7 @@ def _step_json(step: StepStory, tracebacks: bool) -> dict[str, Any]:
             "reason": row.reason,
             "worker": str(row.owner) if row.owner else None,
             "due_at": _iso(row.due_at),
+            "waits_for": story.waits_for(row),
             "deadline_at": _iso(row.deadline_at),
             "claimed_at": _iso(row.claimed_at),
             "ended_at": _iso(row.ended_at),

@@ -25,6 +25,8 @@ _UNDO = (StepStatus.UNDO_SCHEDULED, StepStatus.UNDOING, StepStatus.UNDONE, StepS
 _TURNS = {
     "cancel_requested": "cancelled",
     "deadline_passed": "turned back: its deadline passed",
+    "saga_paused": "paused",
+    "saga_resumed": "resumed",
     "undo_retried": "an operator had the compensation tried again",
     "step_retried": "an operator had the step tried again",
     "step_skipped": "an operator skipped the step",
@@ -168,6 +170,7 @@ class Tree:
         elif row.status in CLAIMABLE_STEP and row.due_at:
             again = f"next {_tried(row)}" if row.attempt else _tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
+            yield from ([f"waits: {one_line(told)}"] for told in self.story.waits_for(row))
         elif row.reason:
             yield [f"given up: {plain(row.reason)}"]
         if row.deadline_at and row.due_at:

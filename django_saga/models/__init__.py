@@ -2,6 +2,7 @@
 
 from django_saga.models.definition import SagaDefinition
 from django_saga.models.event import SagaEvent
+from django_saga.models.gate import SagaGate
 from django_saga.models.ids import uuid7
 from django_saga.models.instance import SagaInstance
 from django_saga.models.lock import SagaLock
@@ -12,6 +13,7 @@ from django_saga.models.worker import SagaWorker
 __all__ = [
     "SagaDefinition",
     "SagaEvent",
+    "SagaGate",
     "SagaInstance",
     "SagaLock",
     "SagaOperation",

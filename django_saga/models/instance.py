@@ -44,6 +44,9 @@ class SagaInstance(models.Model):
     created_at = models.DateTimeField(_("started at"))
     deadline_at = models.DateTimeField(_("deadline"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
+    paused_at = models.DateTimeField(
+        _("paused at"), null=True, help_text=_("Nothing new of it is begun until it is resumed.")
+    )
 
     class Meta:
         verbose_name = _("saga")

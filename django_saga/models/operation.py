@@ -10,7 +10,7 @@ from django_saga.models.instance import SagaInstance
 
 
 class SagaOperation(models.Model):
-    """Who did what to which saga, when and why, and what came of it. Append-only."""
+    """Who did what to which saga, or to all of one name, when and why, and what came of it. Append-only."""
 
     class Result(models.TextChoices):
         DONE = "done", _("done")
@@ -18,7 +18,14 @@ class SagaOperation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     saga = models.ForeignKey(
-        SagaInstance, on_delete=models.RESTRICT, related_name="operations", verbose_name=_("saga")
+        SagaInstance, on_delete=models.RESTRICT, related_name="operations", null=True, verbose_name=_("saga")
+    )
+    definition = models.CharField(
+        _("definition"),
+        max_length=100,
+        blank=True,
+        default="",
+        help_text=_("Of an action on all sagas of a name."),
     )
     action = models.CharField(_("action"), max_length=40)
     step = models.CharField(_("step"), max_length=100, blank=True, default="")

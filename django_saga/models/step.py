@@ -45,7 +45,8 @@ class SagaStep(models.Model):
     # only.
     definition_id = models.BigIntegerField(_("definition"))
     queue = models.CharField(_("queue"), max_length=50, default="default")
-    executor = models.CharField(_("executor"), max_length=10, default="thread")
+    # The lane it is claimed in; ``core.lanes`` says what may stand here.
+    executor = models.CharField(_("executor"), max_length=40, default="thread")
     status = models.CharField(_("status"), max_length=16, choices=Status.choices)
     attempt = models.PositiveIntegerField(
         _("attempt"), default=0, help_text=_("Of the step, or of its compensation once that began.")

@@ -47,6 +47,7 @@ def advice(story: Story) -> list[Advice]:
         *_unregistered(story),
         *_barred(story),
         *_uncalled(story),
+        *_paused(story),
         *(found for step in story.steps if step.row for found in _late(story, step.row)),
     ]
 
@@ -141,9 +142,26 @@ def _unregistered(story: Story) -> Iterator[Advice]:
         )
 
 
+def _paused(story: Story) -> Iterator[Advice]:
+    named = [gate for gate in story.gates if gate.paused_at]
+    ways = [f'saga=UUID("{story.saga.pk}")'] if story.saga.paused_at else []
+    for gate in named:
+        way = f"definition={json.dumps(gate.saga)}"
+        ways.append(f"{way}, step={json.dumps(gate.step)}" if gate.step else way)
+    if ways:
+        using = story.saga._state.db
+        more = f", using={json.dumps(using)}" if using not in (None, "default") else ""
+        calls = [f'operations.resume({way}, by="…", why="…"{more})' for way in ways]
+        yield Advice(
+            _("Paused by an operator. When it may go on, in “manage.py shell”:"),
+            "\n".join(["from uuid import UUID", "from django_saga import operations", *calls]),
+        )
+
+
 def _late(story: Story, row: SagaStep) -> Iterator[Advice]:
-    late = story.now - (row.due_at or story.now)
-    if late <= _LATE:
+    # With priority it takes its place before it was there.
+    late = story.now - max(row.due_at or story.now, row.created_at)
+    if late <= _LATE or story.waits_for(row):
         return
     facts = {"step": plain(row.name), "span": span(late), "queue": plain(row.queue)}
     if row.status in CLAIMABLE_STEP:

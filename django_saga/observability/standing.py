@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_saga.core import lanes
 from django_saga.core.spans import span
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
@@ -79,9 +80,12 @@ def _live(step: SagaStep, now: datetime) -> str:
     if step.status in (StepStatus.RUNNING, StepStatus.UNDOING):
         return _("%(step)s, attempt %(number)d") % {"step": name, "number": step.attempt}
     due = step.due_at or now
+    if not lanes.is_open(step.executor):
+        return _("%(step)s, paused") % {"step": name}
     if due > now:
         facts = {"step": name, "number": step.attempt + 1, "span": span(due - now)}
         return _("%(step)s, attempt %(number)d in %(span)s") % facts
+    due = max(due, step.created_at)  # with priority it takes its place before it was there
     if now - due > _LATE:
         return _("%(step)s, due for %(span)s") % {"step": name, "span": span(now - due)}
     return _("%(step)s, due") % {"step": name}

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django_saga.core.outline import Node, of_saga, ordered
 from django_saga.core.states import OWNED_STEP, SagaStatus, StepStatus
-from django_saga.models import SagaEvent, SagaInstance, SagaStep, SagaWorker
-from django_saga.observability import locking
+from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
+from django_saga.observability import locking, waits
 from django_saga.observability.locking import LockStory
 from django_saga.store import clock
 
@@ -75,11 +75,16 @@ class Story:
     left_out: bool = False
     locks: list[LockStory] = field(default_factory=list)
     past: bool = False
+    gates: list[SagaGate] = field(default_factory=list)
 
     @property
     def turns(self) -> list[SagaEvent]:
         """Events that ended no attempt: the start, a cancellation, a deadline, an operator's word."""
         return [event for event in self.events if event.kind not in _ENDS]
+
+    def waits_for(self, row: SagaStep) -> list[str]:
+        """Say what holds back ``row`` beside its time."""
+        return waits.held_by(self.saga, row, self.gates, self.now)
 
     def is_to_come(self, step: StepStory) -> bool:
         """True while ``step``, which was never opened, may still be: nothing it waits for was given up."""
@@ -98,7 +103,7 @@ def read(
     using: str, saga: SagaInstance, *, events: int, tracebacks: bool = False, payloads: bool = True
 ) -> Story:
     """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events; in two more
-    if it may have locks.
+    if it may have locks, and one while a step waits.
     """
     steps = SagaStep.objects.using(using).filter(saga_id=saga.pk)
     history = SagaEvent.objects.using(using).filter(saga_id=saga.pk)
@@ -114,6 +119,7 @@ def read(
     story = assemble(using, saga, nodes, rows, told, clock.now(using), left_out=left_out)
     if locking.takes_locks(saga):
         story.locks = locking.of_one(using, saga.pk)
+    story.gates = waits.gates(using, saga, rows)
     return story
 
 

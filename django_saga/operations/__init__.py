@@ -9,12 +9,15 @@ from django_saga.operations.actions import (
     skip_step,
 )
 from django_saga.operations.migrations import migrate_sagas
+from django_saga.operations.pausing import pause, resume
 
 __all__ = [
     "cancel",
     "compensate",
     "mark_done",
     "migrate_sagas",
+    "pause",
+    "resume",
     "retry_compensation",
     "retry_step",
     "skip_step",

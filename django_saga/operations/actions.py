@@ -33,24 +33,24 @@ def cancel(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = N
     when the saga has ended, turns back already, or its definition is not in this code; ``SagaNotFound`` when
     there is none.
     """
-    _act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
+    act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
 
 
 def retry_compensation(
     saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None
 ) -> None:
     """Have a dead compensation tried again, with fresh attempts. Raises as ``cancel`` does."""
-    _act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
+    act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
 
 
 def retry_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
     """Have a step that is dead past the pivot tried again, with fresh attempts. Raises as ``cancel`` does."""
-    _act("retry step", saga_id, StepRetried(step=step), step=step, by=by, why=why, using=using)
+    act("retry step", saga_id, StepRetried(step=step), step=step, by=by, why=why, using=using)
 
 
 def skip_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
     """Have a saga go on without a step that is dead past the pivot. Raises as ``cancel`` does."""
-    _act("skip step", saga_id, StepSkipped(step=step), step=step, by=by, why=why, using=using)
+    act("skip step", saga_id, StepSkipped(step=step), step=step, by=by, why=why, using=using)
 
 
 def mark_done(
@@ -60,15 +60,15 @@ def mark_done(
     means. Raises as ``cancel`` does, and ``EncodingError`` for a result that is none of the step's.
     """
     event = StepMarkedDone(step=step)
-    _act("mark done", saga_id, event, step=step, by=by, why=why, using=using, result=result)
+    act("mark done", saga_id, event, step=step, by=by, why=why, using=using, result=result)
 
 
 def compensate(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = None) -> None:
     """Have a saga turn back and undo what was done, in spite of its pivot. Raises as ``cancel`` does."""
-    _act("compensate", saga_id, CompensateRequested(), step="", by=by, why=why, using=using)
+    act("compensate", saga_id, CompensateRequested(), step="", by=by, why=why, using=using)
 
 
-def _act(
+def act(
     action: str,
     saga_id: UUID | str,
     event: Event,
@@ -79,6 +79,7 @@ def _act(
     using: str | None,
     result: Any = None,
 ) -> None:
+    """Feed ``event`` to a saga and record that it was done, or refused."""
     using = using or get_settings().database
     saga = _find(using, saga_id)
     refusal = ""

@@ -7,7 +7,7 @@ step rows only, and skip those that are locked, so they wait for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -35,9 +35,11 @@ def claim(
     lease: timedelta,
     saga_id: UUID | None = None,
     step_id: UUID | None = None,
+    accept: Callable[[StepRow], bool] | None = None,
+    passed_over: Sequence[str] = (),
 ) -> list[StepRow]:
     """Lease up to ``limit`` due steps of ``queue`` to ``owner``, oldest first; of one saga, or one step, if
-    asked.
+    asked. Steps named in ``passed_over`` are not looked at, and those that ``accept`` refuses are left.
 
     Only steps of ``definitions`` (ids) are taken: a worker leaves alone what its code does not know.
     """
@@ -46,7 +48,7 @@ def claim(
     known, params = sql.is_in(connection, "definition_id", definitions)
     with transaction.atomic(using=using):
         chosen = {column: key for column, key in (("saga_id", saga_id), ("id", step_id)) if key}
-        only = "".join(f" AND {column} = %s" for column in chosen)
+        only = "".join(f" AND {column} = %s" for column in chosen) + " AND name <> %s" * len(passed_over)
         rows = sql.read(
             using,
             SagaStep,
@@ -59,12 +61,15 @@ def claim(
                 executor,
                 *params,
                 *(sql.to_db(connection, key) for key in chosen.values()),
+                *passed_over,
                 limit,
             ],
         )
-        if not rows:
-            return []
         found = [StepRow(*row[:-1]) for row in rows]
+        if accept is not None:
+            found = [row for row in found if accept(row)]
+        if not found:
+            return []
         now = clock.at(rows[0][-1])
         until = now + lease
         for part in sql.chunks(connection, [row.id for row in found]):
@@ -84,36 +89,39 @@ def claim(
     return found
 
 
-def are_due(using: str, *, queues: Sequence[str], executor: str, definitions: Sequence[int]) -> bool:
+def are_due(
+    using: str, *, queues: Sequence[str], executors: Sequence[str], definitions: Sequence[int]
+) -> bool:
     """True when there is a step that ``claim`` would find."""
     connection = connections[using]
     known, params = sql.is_in(connection, "definition_id", definitions)
     served, more = sql.is_in(connection, "queue", queues)
+    lane, names = sql.is_in(connection, "executor", executors)
     rows = sql.read(
         using,
         SagaStep,
         ("id",),
-        f"SELECT id FROM {sql.table(SagaStep)} WHERE {_CLAIMABLE} AND {served} AND executor = %s"
+        f"SELECT id FROM {sql.table(SagaStep)} WHERE {_CLAIMABLE} AND {served} AND {lane}"
         f" AND due_at <= {clock.moment(using)} AND {known} LIMIT 1",
-        [*more, executor, *params],
+        [*more, *names, *params],
     )
     return bool(rows)
 
 
-def inputs(using: str, ids: set[UUID]) -> dict[UUID, tuple[SagaStatus, str]]:
-    """Give status and input (JSON text) of sagas."""
+def inputs(using: str, ids: set[UUID]) -> dict[UUID, tuple[SagaStatus, str, bool]]:
+    """Give status and input (JSON text) of sagas, and whether they are paused."""
     connection = connections[using]
     found = {}
     for part in sql.chunks(connection, list(ids)):
         these, params = sql.is_in(connection, "id", part)
-        for saga_id, status, text in sql.read(
+        for saga_id, status, text, paused_at in sql.read(
             using,
             SagaInstance,
-            ("id", "status", "input"),
-            f"SELECT id, status, input FROM {sql.table(SagaInstance)} WHERE {these}",
+            ("id", "status", "input", "paused_at"),
+            f"SELECT id, status, input, paused_at FROM {sql.table(SagaInstance)} WHERE {these}",
             params,
         ):
-            found[saga_id] = (SagaStatus(status), text)
+            found[saga_id] = (SagaStatus(status), text, paused_at is not None)
     return found
 
 
@@ -187,9 +195,9 @@ def extend(using: str, *, owner: UUID, tokens: dict[UUID, int], lease: timedelta
     return lost
 
 
-def release(using: str, *, owner: UUID, rows: Sequence[StepRow]) -> int:
+def release(using: str, *, owner: UUID, rows: Sequence[StepRow], lane: str = "") -> int:
     """Give back steps that were claimed but never begun: due as before, the attempt not charged, the token
-    raised.
+    raised; in another ``lane`` if one is given.
     """
     step = sql.table(SagaStep)
     given = 0
@@ -198,9 +206,9 @@ def release(using: str, *, owner: UUID, rows: Sequence[StepRow]) -> int:
             using,
             f"UPDATE {step} SET"
             " status = CASE status WHEN 'running' THEN 'scheduled' ELSE 'undo_scheduled' END,"
-            " attempt = attempt - 1, token = token + 1, owner = NULL, due_at = %s"
+            " attempt = attempt - 1, token = token + 1, owner = NULL, due_at = %s, executor = %s"
             f" WHERE id = %s AND token = %s AND owner = %s AND {_OWNED}",
-            [row.was_due_at, row.id, row.token, owner],
+            [row.was_due_at, lane or row.executor, row.id, row.token, owner],
         )
     return given
 

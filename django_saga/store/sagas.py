@@ -28,6 +28,7 @@ class SagaRow(NamedTuple):
     reason: str
     culprit: str
     deadline_at: datetime | None
+    paused_at: datetime | None = None
 
 
 class Fence(NamedTuple):
@@ -50,13 +51,13 @@ def lock(using: str, saga_ids: Collection[UUID], *, skip_locked: bool = False) -
         rows = sql.read(
             using,
             SagaInstance,
-            ("id", "status", "reason", "culprit", "deadline_at"),
-            f"SELECT id, status, reason, culprit, deadline_at FROM {sql.table(SagaInstance)}"
+            ("id", "status", "reason", "culprit", "deadline_at", "paused_at"),
+            f"SELECT id, status, reason, culprit, deadline_at, paused_at FROM {sql.table(SagaInstance)}"
             f" WHERE {these} ORDER BY id {sql.locking(connection, skip_locked=skip_locked)}",
             params,
         )
-        for saga_id, status, reason, culprit, deadline_at in rows:
-            found[saga_id] = SagaRow(saga_id, STATUSES[status], reason, culprit, deadline_at)
+        for saga_id, status, reason, culprit, deadline_at, paused_at in rows:
+            found[saga_id] = SagaRow(saga_id, STATUSES[status], reason, culprit, deadline_at, paused_at)
     return found
 
 

@@ -177,8 +177,9 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
     except (IllegalTransition, UnknownSaga) as error:
         yield f"its history does not replay: {error}"
         return
-    folded = (state.status, state.reason, state.culprit, state.deadline_at)
-    stored = (saga.status, saga.row.reason, saga.row.culprit, saga.row.deadline_at)
+    kept = saga.row
+    folded = (state.status, state.reason, state.culprit, state.deadline_at, state.paused)
+    stored = (saga.status, kept.reason, kept.culprit, kept.deadline_at, kept.paused_at is not None)
     if folded != stored:
         yield f"its history gives {folded}, its row says {stored}"
     if state.steps.keys() != saga.steps.keys():

@@ -17,17 +17,19 @@ from django.db.models import Min
 
 from django_saga import ports, runtime
 from django_saga.conf import get_settings
+from django_saga.core import lanes
 from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, LIVE_STEP, SagaStatus, StepStatus
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.dsl.step import Compensation, Step
 from django_saga.engine import announcing, atomic, attempt, connections, inline, journal, locking, recovery
+from django_saga.engine.admission import Admission
 from django_saga.engine.graphs import program_of
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import OutcomeUnknown, PermanentFailure, SagaError
 from django_saga.models import SagaDefinition, SagaInstance, SagaStep
-from django_saga.store import claims, clock
+from django_saga.store import clock
 from django_saga.testing.plan import Crash, Failure, Fault, Plan, place
 from django_saga.testing.telling import stories
 
@@ -146,12 +148,12 @@ class SagaLab:
         """
         inline.require_no_transaction(self.using)
         self._rescue()
-        row = self._next()
-        if row is None and self._let_in():
-            row = self._next()
-        if row is None:
+        while (row := self._next() or (self._next() if self._let_in() else None)) is not None:
+            task = self._claim(row)
+            if task is not None:
+                break
+        else:
             return None
-        task = self._claim(row)
         self._carried[row.saga_id] = None
         self._carry(task)
         return task.idempotency_key.partition(":")[2]
@@ -197,8 +199,10 @@ class SagaLab:
         """Move the clock to the next time at which something is due; False: there is none by ``until``."""
         self._learn()  # what was started since, for later, may be of another saga
         now, known = self.now, list(self._programs)
-        steps = SagaStep.objects.using(self.using).filter(
-            status__in=LIVE_STEP, due_at__gt=now, definition_id__in=known
+        steps = (
+            SagaStep.objects.using(self.using)
+            .filter(status__in=LIVE_STEP, due_at__gt=now, definition_id__in=known)
+            .exclude(executor__contains="/")
         )
         sagas = SagaInstance.objects.using(self.using).filter(
             status__in=_FORWARD, deadline_at__gt=now, definition_id__in=known
@@ -242,6 +246,7 @@ class SagaLab:
         due = (
             SagaStep.objects.using(self.using)
             .filter(status__in=CLAIMABLE_STEP, due_at__lte=self.now)
+            .exclude(executor__contains="/")  # paused
             .defer("result", "compensation_data", "undo_result", "error")
         )
         rows = list(due)
@@ -255,21 +260,21 @@ class SagaLab:
         undo = row.status == StepStatus.UNDO_SCHEDULED
         return row.due_at, row.saga_id, -written if undo else written
 
-    def _claim(self, row: SagaStep) -> Task:
-        claimed = claims.claim(
-            self.using,
+    def _claim(self, row: SagaStep) -> Task | None:
+        """Claim a step; None: it is paused, and was put aside."""
+        claimed = Admission(self.using, self._programs, limited=False).claim(
             owner=self._owner,
             queue=row.queue,
             executor=row.executor,
-            definitions=[row.definition_id],
             limit=1,
             lease=get_settings().lease,
             step_id=row.pk,
         )
-        if not claimed:
+        tasks = recovery.load(self.using, self._programs, claimed)
+        row.refresh_from_db(fields=["executor"])
+        if not tasks and lanes.is_open(row.executor):
             raise SagaError(f"Step {row.name} of saga {row.saga_id} is locked, or a worker has taken it.")
-        [task] = recovery.load(self.using, self._programs, claimed)
-        return task
+        return tasks[0] if tasks else None
 
     def _carry(self, task: Task) -> None:
         self.plan.befall(self.using, task)

@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from django.urls import reverse
 
 import django_saga
-from django_saga.models import SagaDefinition, SagaInstance
+from django_saga.models import SagaDefinition, SagaGate, SagaInstance
 from tests.admin.page import Page, list_url, row_url
 from tests.commands.rows import (
     a_definition,
@@ -78,6 +78,9 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     )
     an_event(saga, names[:30], names)
     lock = a_lock(saga, text)
+    gate = SagaGate.objects.create(
+        saga=names, step=names, paused_at=event.at, paused_by=names, paused_why=text
+    )
     operation = an_operation(saga, action=names[:40], actor=names, why=text, detail=text, step=names)
     return {
         "sagainstance": saga.pk,
@@ -86,6 +89,7 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         "sagalock": lock.pk,
         "sagaoperation": operation.pk,
         "sagaworker": running.owner,
+        "sagagate": gate.pk,
         "sagadefinition": definition.pk,
     }
 
@@ -177,7 +181,15 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_stored_text_becomes_an_element_or_an_attribute(boss, text):
     plain = [Page.of(boss.get(url)).elements for url in pages(rows("p" * len(text)))]
-    for model in ("SagaEvent", "SagaLock", "SagaOperation", "SagaStep", "SagaInstance", "SagaWorker"):
+    for model in (
+        "SagaEvent",
+        "SagaGate",
+        "SagaLock",
+        "SagaOperation",
+        "SagaStep",
+        "SagaInstance",
+        "SagaWorker",
+    ):
         apps.get_model("django_saga", model).objects.all().delete()
     found = [Page.of(boss.get(url)) for url in pages(rows(text))]
 

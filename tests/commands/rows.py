@@ -75,6 +75,8 @@ def a_step(saga: SagaInstance, name: str = "reserve", status: str = "scheduled",
         given |= {"owner": uuid4(), "claimed_at": now, "due_at": now + timedelta(hours=1), "attempt": 1}
     elif status in ("scheduled", "undo_scheduled"):
         given["due_at"] = now
+    if due_at := values.get("due_at"):
+        given["created_at"] = min(now, due_at)
     return SagaStep.objects.create(saga=saga, name=name, status=status, **{**given, **values})
 
 

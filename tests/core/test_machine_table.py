@@ -42,8 +42,9 @@ def state(saga: SagaStatus, step: StepStatus) -> SagaState:
 
 
 def test_the_table_holds_these_moves_and_no_other():
-    forward = {"step_succeeded", "step_failed", "step_unknown", "deadline_passed", "cancel_requested"}
-    back = {"step_succeeded", "step_failed", "step_unknown", "step_not_started", "undo_retried"}
+    always = {"step_succeeded", "step_failed", "step_unknown", "saga_paused", "saga_resumed"}
+    forward = {*always, "deadline_passed", "cancel_requested"}
+    back = {*always, "step_not_started", "undo_retried"}
 
     settled = {"step_retried", "step_skipped", "step_marked_done", "compensate_requested"}
 
@@ -57,7 +58,7 @@ def test_the_table_holds_these_moves_and_no_other():
         "compensating": back,
         "completed": set(),
         "compensated": set(),
-        "stuck": {*settled, "undo_retried"},
+        "stuck": {*settled, "undo_retried", "saga_resumed"},
         "superseded": set(),
     }
 

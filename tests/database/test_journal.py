@@ -18,6 +18,7 @@ from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Task
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.store import claims, errors
+from django_saga.store.rows import StepRow
 from tests.sagas.start_sagas import ChainSaga, DiamondSaga, EchoSaga
 
 pytestmark = [
@@ -36,7 +37,7 @@ class Room:
     def __init__(self, places: int = 1_000) -> None:
         self._left = places
 
-    def take(self, queue: str, executor: str) -> bool:
+    def take(self, row: StepRow) -> bool:
         self._left -= 1
         return self._left >= 0
 

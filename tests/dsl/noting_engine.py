@@ -12,15 +12,24 @@ class NotingEngine:
         self.calls: list[tuple[Any, ...]] = []
 
     def start(
-        self, program: Any, text: str, *, idempotency_key: str | None, run_at: Any, using: str | None
+        self,
+        program: Any,
+        text: str,
+        *,
+        idempotency_key: str | None,
+        run_at: Any,
+        priority: int | None,
+        using: str | None,
     ) -> Any:
-        return self._note("start", program, text, idempotency_key, run_at, using)
+        return self._note("start", program, text, idempotency_key, run_at, priority, using)
 
     def run(self, program: Any, text: str, *, idempotency_key: str | None, using: str | None) -> Any:
         return self._note("run", program, text, idempotency_key, using)
 
-    def bulk_start(self, program: Any, texts: list[str], *, run_at: Any, using: str | None) -> list[Any]:
-        self._note("bulk_start", program, texts, run_at, using)
+    def bulk_start(
+        self, program: Any, texts: list[str], *, run_at: Any, priority: int | None, using: str | None
+    ) -> list[Any]:
+        self._note("bulk_start", program, texts, run_at, priority, using)
         return [(program, text) for text in texts]
 
     def get(self, program: Any, saga_id: Any, *, using: str | None) -> Any:

@@ -36,13 +36,14 @@ SOON = timedelta(minutes=5)
 
 
 def test_a_saga_is_started_with_its_encoded_input(engine):
-    assert Order.start(OrderInput("a")) == ("start", PROGRAM, TEXT, None, None, None)
-    assert Order.start({"sku": "a"}, idempotency_key="k", run_at=SOON, using="other") == (
+    assert Order.start(OrderInput("a")) == ("start", PROGRAM, TEXT, None, None, None, None)
+    assert Order.start({"sku": "a"}, idempotency_key="k", run_at=SOON, priority=3, using="other") == (
         "start",
         PROGRAM,
         TEXT,
         "k",
         SOON,
+        3,
         "other",
     )
 
@@ -59,7 +60,7 @@ def test_a_saga_is_run_with_its_encoded_input(engine):
 
 def test_many_sagas_are_started_at_once(engine):
     assert Order.bulk_start(OrderInput(sku) for sku in "ab") == [(PROGRAM, TEXT), (PROGRAM, '{"sku":"b"}')]
-    assert engine.calls == [("bulk_start", PROGRAM, [TEXT, '{"sku":"b"}'], None, None)]
+    assert engine.calls == [("bulk_start", PROGRAM, [TEXT, '{"sku":"b"}'], None, None, None)]
 
 
 def test_one_wrong_input_of_many_starts_none(engine):
@@ -87,9 +88,9 @@ def test_a_saga_is_found_again_by_its_class_or_by_any(engine):
 
 
 async def asked(engine):
-    await Order.astart(OrderInput("a"), idempotency_key="k", run_at=SOON, using="other")
+    await Order.astart(OrderInput("a"), idempotency_key="k", run_at=SOON, priority=3, using="other")
     await Order.arun(OrderInput("a"), idempotency_key="k", using="other")
-    await Order.abulk_start([OrderInput("a")], run_at=SOON, using="other")
+    await Order.abulk_start([OrderInput("a")], run_at=SOON, priority=3, using="other")
     await Order.aget("id", using="other")
     return engine.calls
 
@@ -98,9 +99,9 @@ def test_the_async_twins_do_the_same(engine):
     from asgiref.sync import async_to_sync
 
     assert async_to_sync(asked)(engine) == [
-        ("start", PROGRAM, TEXT, "k", SOON, "other"),
+        ("start", PROGRAM, TEXT, "k", SOON, 3, "other"),
         ("run", PROGRAM, TEXT, "k", "other"),
-        ("bulk_start", PROGRAM, [TEXT], SOON, "other"),
+        ("bulk_start", PROGRAM, [TEXT], SOON, 3, "other"),
         ("get", PROGRAM, "id", "other"),
     ]
 

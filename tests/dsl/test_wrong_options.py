@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from django_saga.core.limits import Breaker
 from django_saga.core.problem import Problem
 from django_saga.core.retry import Retry
 from django_saga.dsl.saga import Saga
@@ -265,3 +266,60 @@ def test_more_steps_than_the_setting_allows_cannot_be_started(engine, settings):
         "- It has 2 steps; the limit is 1 (setting MAX_STEPS). "
         "Split it into several sagas, or raise the setting."
     ]
+
+
+@pytest.mark.parametrize("given", [0, -1, 2.5, "4", True])
+def test_a_max_concurrency_that_is_no_number_of_attempts(given):
+    class Order(Base):
+        max_concurrency = given
+
+        @step(no_compensation=True, max_concurrency=given)
+        def ship(self, ctx): ...
+
+    wrong = f"max_concurrency={given!r} is not a whole number from 1 on."
+    hint = "Give how many attempts may be under way at once, or leave it out."
+    assert problems(Order) == [
+        Problem("max-concurrency", "", wrong, hint),
+        Problem("max-concurrency", "ship", wrong, hint),
+    ]
+
+
+@pytest.mark.parametrize("given", ["100/m", 100])
+def test_a_rate_limit_that_is_no_rate(given):
+    class Order(Base):
+        rate_limit = given
+
+        @step(no_compensation=True, rate_limit=given)
+        def ship(self, ctx): ...
+
+    wrong, hint = (
+        f"rate_limit={given!r} is not a Rate.",
+        "Write rate_limit=Rate(100, per=60), or leave it out.",
+    )
+    assert problems(Order) == [
+        Problem("rate-limit", "", wrong, hint),
+        Problem("rate-limit", "ship", wrong, hint),
+    ]
+
+
+@pytest.mark.parametrize("given", [5, "5/m"])
+def test_a_breaker_that_is_none(given):
+    class Order(Base):
+        @step(no_compensation=True, breaker=given)
+        def ship(self, ctx): ...
+
+    hint = "Write breaker=Breaker(failures=5, within=60, open_for=30), or leave it out."
+    assert problems(Order) == [Problem("breaker", "ship", f"breaker={given!r} is not a Breaker.", hint)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"failures": 0}, r"Breaker\(failures=0\): give a whole number of 1 or more"),
+        ({"within": 0}, "give a length of time greater than zero"),
+        ({"open_for": -1}, "give a length of time greater than zero"),
+    ],
+)
+def test_a_breaker_that_makes_no_sense_is_refused_where_it_is_written(options, said):
+    with pytest.raises(ValueError, match=said):
+        Breaker(**options)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from django_saga.engine.intake import ALONE, Intake, Suspects
+from django_saga.core.lanes import ALONE
+from django_saga.engine.intake import Intake, Suspects
 
 SOON = 0.02  # seconds; longer than a line that found something, or was put off, waits for its next look
 

@@ -17,6 +17,7 @@ from django_saga import (
     OutcomeUnknown,
     PermanentFailure,
     Probe,
+    Rate,
     Retry,
     Saga,
     action,
@@ -78,6 +79,13 @@ class SweepLinearSaga(Saga):
     def take_back(self, ctx: Context) -> None:
         assert (ctx.result, ctx.outcome) == (None, "unknown")
         _outside(ctx)
+
+
+class SweepLimitedSaga(SweepLinearSaga):
+    """The same, with every step claimed through a gate that has room."""
+
+    max_concurrency = 1_000
+    rate_limit = Rate(100_000)
 
 
 class SweepGraphSaga(Saga):

@@ -169,7 +169,7 @@ def test_a_value_at_the_limit_is_kept_as_it_is(value):
 
 def echoed(handle) -> Any:
     """Give the input as a step of the saga would see it."""
-    [(_, text)] = claims.inputs("default", {handle.id}).values()
+    [(_, text, _)] = claims.inputs("default", {handle.id}).values()
     return encoding.decode(text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, product
 from typing import Any
 
@@ -42,7 +42,7 @@ def _chain(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(chain.from_iterable(product(before, after) for before, after in combinations(ranks, 2)))
 
 
-CANONICAL = (
+CANONICAL: tuple[Canonical, ...] = (
     Canonical(
         "linear done",
         "sweep_linear",
@@ -135,6 +135,7 @@ CANONICAL = (
         silent=_words("thank:do"),
     ),
 )
+CANONICAL = (*CANONICAL, replace(CANONICAL[1], title="limited undone", saga="sweep_limited"))
 
 
 def check(canonical: Canonical, keys: Iterable[str], ledger: Ledger) -> None:

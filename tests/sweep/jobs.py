@@ -89,10 +89,22 @@ def by_rescuer(saga: str, mode: str, at: int) -> Job:
 def by_operator(action: str, key: str, mode: str, at: int, **arguments: Any) -> Job:
     """Do ``action`` to the saga started with ``key``; strike at point ``at``. The operator may hear of it."""
     saga_id = SagaInstance.objects.get(idempotency_key=key).pk
+    act = getattr(operations, action)
+    by_keyword = action in ("pause", "resume")
+    whom = partial(act, saga=saga_id) if by_keyword else partial(act, saga_id)
+    return _operate(whom, mode, at, **arguments)
+
+
+def by_operator_on_name(action: str, definition: str, mode: str, at: int) -> Job:
+    """Do ``action`` to all sagas of a name; strike at point ``at``. The operator may hear of it."""
+    return _operate(getattr(operations, action), mode, at, definition=definition)
+
+
+def _operate(act: Callable[..., None], mode: str, at: int, **arguments: Any) -> Job:
     connections.close()
     points = _watch(mode, at)
     try:
-        getattr(operations, action)(saga_id, by="a person", **arguments)
+        act(by="a person", **arguments)
     except (DatabaseError, connection.Database.Error):  # type: ignore[attr-defined]
         # With mysqlclient Django lets the driver's own error through, which closing the cursor raises.
         assert mode in DROPS, "only a broken connection is an excuse"

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from tests.sweep.expectations import CANONICAL, check
-from tests.sweep.points import DROPS, KILLS
+from tests.sweep.points import DROPS, KILLS, Mode
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -21,7 +21,8 @@ by_each_driver = pytest.mark.parametrize("driver", ["by_worker", "by_caller"])
 def struck_at_each_point(fork, driver, canonical, mode):
     """Strike run after run one point later; give the keys of the sagas."""
     job = {"saga": canonical.saga, "input": canonical.input}
-    keys = ["unharmed"]
+    keys = ["first", "unharmed"]
+    fork.run(driver, **job, key="first", mode=Mode.NOTHING, at=0)  # makes the rows that are made once
     for at, key in fork.points(mode, driver, **job, key="unharmed"):
         fork.strike(mode, at, driver, **job, key=key)
         keys.append(key)
