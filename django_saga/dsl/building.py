@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, TypedDict
 
+from django_saga.core.limits import Rate
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.core.validation import MAX_NAME_LENGTH
 from django_saga.dsl.locks import Locks
@@ -23,6 +24,9 @@ class SagaOptions(TypedDict, total=False):
     deadline: float | timedelta | None
     failure_policy: FailurePolicy | Grace
     compensation_policy: CompensationPolicy
+    max_concurrency: int | None
+    rate_limit: Rate | None
+    priority: int
     locks: Locks | None
     lock_policy: LockPolicy
     description: str

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
+from django_saga.core.limits import Breaker, Rate
 from django_saga.core.problem import did_you_mean
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
@@ -37,6 +38,9 @@ class ActionOptions(CompensationOptions, total=False):
 
     deadline: Duration | None
     queue: str | None
+    max_concurrency: int | None
+    rate_limit: Rate | None
+    breaker: Breaker | None
     no_compensation: bool
 
 

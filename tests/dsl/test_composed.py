@@ -142,6 +142,7 @@ def test_starting_hands_the_composed_program_to_the_engine(engine):
         "k",
         None,
         None,
+        None,
     )
 
 

@@ -167,7 +167,7 @@ def test_every_form_is_started_alike(form, engine):
 
     handle = built.start(Trip("Ada"), idempotency_key="k", run_at=timedelta(minutes=5))
 
-    assert handle == ("start", built.program, '{"traveller":"Ada"}', "k", timedelta(minutes=5), None)
+    assert handle == ("start", built.program, '{"traveller":"Ada"}', "k", timedelta(minutes=5), None, None)
     assert built.get("id") == ("get", built.program, "id", None)
 
 
