@@ -127,6 +127,8 @@ def test_hooks_of_a_class_that_cannot_be_made_harm_nothing(caplog):
     with registry.isolated():
 
         class Order(Saga):
+            name = "hooked_order"
+
             def __init__(self):
                 raise RuntimeError("no instance")
 
@@ -139,7 +141,7 @@ def test_hooks_of_a_class_that_cannot_be_made_harm_nothing(caplog):
 
     assert saga.status == "running"
     assert [record.getMessage() for record in caplog.records] == [
-        f"a receiver or hook of saga_started failed for saga order {saga.id}: RuntimeError: no instance"
+        f"a receiver or hook of saga_started failed for saga hooked_order {saga.id}: RuntimeError: no instance"
     ]
 
 
@@ -148,6 +150,8 @@ def test_what_a_hook_is_told():
     with registry.isolated():
 
         class Order(Saga):
+            name = "hooked_order"
+
             @step(no_compensation=True)
             def charge(self, ctx):
                 raise PermanentFailure("no money")
@@ -166,7 +170,7 @@ def test_what_a_hook_is_told():
     assert (failed.saga, failed.saga.status) == (saga, "compensated")
     assert failed.arguments() == {
         "saga_id": saga.id,
-        "name": "order",
+        "name": "hooked_order",
         "version": 1,
         "using": "default",
         "step": "charge",
@@ -186,6 +190,8 @@ def test_a_saga_pays_only_for_the_hooks_it_has(monkeypatch):
     with registry.isolated():
 
         class Order(Saga):
+            name = "hooked_order"
+
             @step(no_compensation=True)
             def charge(self, ctx): ...
 

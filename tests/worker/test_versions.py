@@ -88,8 +88,9 @@ def test_the_check_for_a_deployment_knows_whether_a_worker_is_there(worker, ledg
     process.terminate()
 
     assert process.wait() == 0
-    assert not fit.look("default").served
-    assert fit.look("default").fits
+    found = fit.look("default")
+    assert not found.served
+    assert [(version.name, version.code) for version in found.versions] == [("worker_call", "same")]
 
 
 def test_a_worker_does_not_rescue_what_it_does_not_know(worker, strangers, relief):
