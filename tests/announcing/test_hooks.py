@@ -141,7 +141,8 @@ def test_hooks_of_a_class_that_cannot_be_made_harm_nothing(caplog):
 
     assert saga.status == "running"
     assert [record.getMessage() for record in caplog.records] == [
-        f"a receiver or hook of saga_started failed for saga hooked_order {saga.id}: RuntimeError: no instance"
+        f"a receiver or hook of saga_started failed for saga hooked_order {saga.id}: "
+        "RuntimeError: no instance"
     ]
 
 
