@@ -134,6 +134,10 @@ class ComposedSaga(Saga):
                 assembly.report("action-type", "", f"actions = [...] holds {other!r:.80}.", _ACTION_HINT)
         for _, step in assemble(cls, frozenset()).steps:
             assembly.report("action-type", step.name, "It is written in the class.", _ACTION_HINT)
+        for each in actions:
+            # A gate belongs to the name of a step, and composed steps have names of their own.
+            if held := sorted(_GATED & each.options.keys()):
+                assembly.report("action-type", each.name, f"It has {' and '.join(held)}.", _GATE_HINT)
         by_name = {each.name: each for each in actions}
         return make_program(cls, name, assembly, Composition, hints=_ACTION_HINTS, actions=by_name)
 
@@ -141,6 +145,8 @@ class ComposedSaga(Saga):
 # What a saga has of the class that composes it.
 _INHERITED = tuple(name for name in Saga.__annotations__ if name not in ("abstract", "program"))
 _ACTION_HINT = "Decorate a function of the context with @action, and list it in actions."
+_GATED = {"max_concurrency", "rate_limit", "breaker"}
+_GATE_HINT = "Set max_concurrency or rate_limit on the class, or leave it out."
 _ACTION_HINTS = {
     "no-steps": "Set actions = [...] to functions decorated with @action.",
     "step-name": 'Use up to 100 lower-case letters, digits and "_": @action("...") sets it.',

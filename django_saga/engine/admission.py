@@ -47,7 +47,7 @@ class Admission:
         self._looked_at = self._tidied_at = -math.inf
         self._paused: frozenset[tuple[str, str]] = frozenset()
         self._bounds = _bounds(programs) if limited else {}
-        self._keys = {
+        self._keys = {  # of composed sagas, whose steps have names of their own, only what holds for all
             (pk, step): key
             for pk, program in programs.items()
             for step, key in program.definition.gate_keys.items()
@@ -117,12 +117,19 @@ class Admission:
     def _strays(self, row: StepRow) -> bool:
         """True for a step that was put into its lane before it was limited; it is moved."""
         executor, key = lanes.split(row.executor)
-        right = "" if row.undo else self._keys[row.definition_id, row.name]
+        right = "" if row.undo else self._key(row)
         if key == right:
             return False
         assert row.owner is not None
         claims.release(self._using, owner=row.owner, rows=[row], lane=executor + right)
         return True
+
+    def _key(self, row: StepRow) -> str:
+        known = self._keys.get((row.definition_id, row.name))
+        if known is not None:
+            return known
+        definition = self._programs[row.definition_id].definition
+        return lanes.gate_key(definition.name, "") if definition.limits != NO_LIMITS else ""
 
     def _name(self, row: StepRow) -> str:
         return self._programs[row.definition_id].definition.name

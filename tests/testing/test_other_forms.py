@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_saga import ComposedSaga, Saga, SagaBuilder, part, saga
+from django_saga import ComposedSaga, Saga, SagaBuilder, action, part, saga
 from django_saga.dsl.registry import registry
 from django_saga.testing import saga_matrix
 from tests.ledger import effects
@@ -71,3 +71,25 @@ def test_a_composed_saga_turns_back_at_the_deadline_of_its_class(saga_lab):
 
         assert handle.status == "compensated"
         assert effects() == {f"{handle.id}:hold:do": 1, f"{handle.id}:hold:undo": 1}
+
+
+def test_a_limit_of_a_class_holds_for_sagas_that_are_composed_of_its_actions(lab):
+    with registry.isolated():
+
+        @action("note", no_compensation=True)
+        def note(ctx):
+            return ctx.step
+
+        class LimitedSaga(ComposedSaga):
+            name = "limited_composed"
+            max_concurrency = 1
+            actions = (note,)
+
+        composed = LimitedSaga.compose(
+            [{"action": "note", "name": "first"}, {"action": "note", "name": "last"}]
+        )
+        saga = composed.start()
+
+        lab.run()
+
+        assert saga.result(timeout=1) == "last"
