@@ -396,19 +396,3 @@ def test_what_sagas_in_flight_depend_on_is_the_actions_not_their_order():
 
     assert with_actions(reserve, ship) == with_actions(ship, reserve)
     assert len({with_actions(reserve, ship), with_actions(ship), with_actions(reserve, compensated)}) == 3
-
-
-def test_an_action_with_a_limit_cannot_be_composed():
-    with registry.isolated():
-
-        @action("call", max_concurrency=2, no_compensation=True)
-        def call(ctx): ...
-
-        class LimitedSaga(ComposedSaga):
-            name = "limited_actions"
-            actions = (call,)
-
-        [problem] = LimitedSaga.program.problems
-
-    assert (problem.code, problem.step, problem.message) == ("action-type", "call", "It has max_concurrency.")
-    assert "on the class" in problem.hint

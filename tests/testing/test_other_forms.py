@@ -93,3 +93,19 @@ def test_a_limit_of_a_class_holds_for_sagas_that_are_composed_of_its_actions(lab
         lab.run()
 
         assert saga.result(timeout=1) == "last"
+
+
+def test_an_action_with_a_limit_cannot_be_composed():
+    with registry.isolated():
+
+        @action("call", max_concurrency=2, no_compensation=True)
+        def call(ctx): ...
+
+        class LimitedSaga(ComposedSaga):
+            name = "limited_actions"
+            actions = (call,)
+
+        [problem] = LimitedSaga.program.problems
+
+    assert (problem.code, problem.step, problem.message) == ("action-type", "call", "It has max_concurrency.")
+    assert "on the class" in problem.hint
