@@ -169,7 +169,7 @@ def test_retry_tries_for_ever_at_the_pace_of_the_policy(lab, make):
     lab.run()
 
     assert stands(saga) == ("completed", "", "")
-    attempts = SagaEvent.objects.filter(saga_id=saga.id, step="ship")
+    attempts = SagaEvent.objects.filter(saga_id=saga.id, step="ship").order_by("id")
     assert [event.attempt for event in attempts] == list(range(1, 22))
 
 
