@@ -126,7 +126,9 @@ def test_a_hook_that_raises_is_logged_with_the_saga_and_harms_nothing(ledger, ca
 def test_hooks_of_a_class_that_cannot_be_made_harm_nothing(caplog):
     with registry.isolated():
 
-        class Order(Saga):
+        class HookedHere(Saga):
+            version = 1
+
             def __init__(self):
                 raise RuntimeError("no instance")
 
@@ -135,11 +137,11 @@ def test_hooks_of_a_class_that_cannot_be_made_harm_nothing(caplog):
 
             def on_enter(self, transition): ...
 
-        saga = Order.start()
+        saga = HookedHere.start()
 
     assert saga.status == "running"
     assert [record.getMessage() for record in caplog.records] == [
-        f"a receiver or hook of saga_started failed for saga order {saga.id}: RuntimeError: no instance"
+        f"a receiver or hook of saga_started failed for saga hooked_here {saga.id}: RuntimeError: no instance"
     ]
 
 
@@ -147,7 +149,9 @@ def test_what_a_hook_is_told():
     told = []
     with registry.isolated():
 
-        class Order(Saga):
+        class HookedHere(Saga):
+            version = 2
+
             @step(no_compensation=True)
             def charge(self, ctx):
                 raise PermanentFailure("no money")
@@ -159,15 +163,15 @@ def test_what_a_hook_is_told():
             def on_compensate(self, transition):
                 told.append((type(self), transition))
 
-        saga = Order.run()
+        saga = HookedHere.run()
 
     (_, failed), (itself, undone) = told
-    assert itself is Order
+    assert itself is HookedHere
     assert (failed.saga, failed.saga.status) == (saga, "compensated")
     assert failed.arguments() == {
         "saga_id": saga.id,
-        "name": "order",
-        "version": 1,
+        "name": "hooked_here",
+        "version": 2,
         "using": "default",
         "step": "charge",
         "undo": False,
@@ -185,7 +189,9 @@ def test_a_saga_pays_only_for_the_hooks_it_has(monkeypatch):
     made = count_transitions(monkeypatch)
     with registry.isolated():
 
-        class Order(Saga):
+        class HookedHere(Saga):
+            version = 3
+
             @step(no_compensation=True)
             def charge(self, ctx): ...
 
@@ -195,7 +201,7 @@ def test_a_saga_pays_only_for_the_hooks_it_has(monkeypatch):
             @charge.on_exit
             def note(self, transition): ...
 
-        Order.run()
+        HookedHere.run()
 
     assert made == ["step_succeeded"]
 
