@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from django.core.management import get_commands
 
+from django_saga import signals
 from django_saga.dsl.registry import registry
 from tests.repository import code_map
 from tests.repository.files import ROOT, name
@@ -24,6 +25,8 @@ def test_the_code_of_a_page_runs(page, monkeypatch):
     # A real module, so that dataclasses and annotations in it can be resolved.
     module = ModuleType("docs_page")
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    for signal in signals.TRANSITIONS.values():  # what a page connects is not to hear of other tests
+        monkeypatch.setattr(signal, "receivers", [*signal.receivers])
 
     with registry.isolated():
         for block in runnable(page.read_text()):
