@@ -155,9 +155,10 @@ def _failure(definition: SagaDefinition, failure: Failure) -> Iterator[str]:
     if plan.kept:
         yield f"    stays      {_names(plan.kept)}: no compensation"
     doubtful = failure.doubtful
-    if (doubtful.waves, doubtful.kept) != (plan.waves, plan.kept):
+    if (doubtful.waves, doubtful.kept, doubtful.status) != (plan.waves, plan.kept, plan.status):
         stays = f"; {_names(doubtful.kept)} may stay" if doubtful.kept != plan.kept else ""
-        yield f"    in doubt   {_waves(definition, doubtful)}{stays}"
+        ends = f"; ends {doubtful.status}" if doubtful.status is not plan.status else ""
+        yield f"    in doubt   {_waves(definition, doubtful)}{stays}{ends}"
     yield f"    ends       {plan.status.value}"
 
 
