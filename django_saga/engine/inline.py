@@ -54,7 +54,8 @@ def run(
     using = using or get_settings().database
     require_no_transaction(using)
     owner, lease = uuid4(), get_settings().lease
-    admission = Admission(using, {definitions.identify(using, program.definition): program})
+    registered = program.registered
+    admission = Admission(using, {definitions.identify(using, registered.definition): registered})
     admission.look()
     saga_id, new = starter.start_owned(
         program,
