@@ -71,6 +71,8 @@ def _step_line(admin: ReadOnlyAdmin, told: Story, step: StepStory, attempts: boo
     name, row = cells.short(step.node.name), step.row
     if row is None:
         word = _("to come") if told.is_to_come(step) else _("never began")
+        if told.stands_by(step):
+            word = _("stands by")
         return StepLine(name, "", cells.state(shapes.TO_COME, word), _notes(step))
     line = StepLine(name, admin.url(SagaStep, row.pk), cells.step_state(row), _notes(step))
     line.now = list(open_words(admin, row, told.workers, told.now))

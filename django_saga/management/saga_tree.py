@@ -127,6 +127,8 @@ class Tree:
     def _step_head(self, step: StepStory) -> str:
         shape = shapes.of_step(step.status)
         yet = "to come" if self.story.is_to_come(step) else "never began"
+        if self.story.stands_by(step):
+            yet = "stands by"
         word = step.status.replace("_", " ") or yet
         notes = [f"after {', '.join(map(plain, step.node.after))}"] if len(step.node.after) > 1 else []
         notes += ["atomic"] if step.node.atomic else []

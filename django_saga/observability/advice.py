@@ -37,7 +37,9 @@ def advice(story: Story) -> list[Advice]:
         return []
     if story.saga.status == SagaStatus.STUCK:
         if story.saga.reason == PAST_PIVOT:
-            dead = [_held_up(story, step) for step in story.steps if step.status in _FAILED]
+            replaced = {step.node.stands_in_for for step in story.steps if step.row}
+            failed = [step for step in story.steps if step.status in _FAILED]
+            dead = [_held_up(story, step) for step in failed if step.node.name not in replaced]
             return [*dead, *_kept(story)]
         dead = [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
         return [*dead, *_kept(story)]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django_saga.core.outline import Node, of_saga, ordered
-from django_saga.core.states import OWNED_STEP, SagaStatus, StepStatus
+from django_saga.core.states import LIVE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
 from django_saga.observability import locking, waits
 from django_saga.observability.locking import LockStory
@@ -59,6 +59,11 @@ class StepStory:
         """Its status; empty while it was never opened."""
         return self.row.status if self.row else ""
 
+    @property
+    def is_open(self) -> bool:
+        """True while it waits or runs."""
+        return self.status in LIVE_STEP
+
 
 @dataclass(slots=True)
 class Story:
@@ -85,6 +90,11 @@ class Story:
     def waits_for(self, row: SagaStep) -> list[str]:
         """Say what holds back ``row`` beside its time."""
         return waits.held_by(self.saga, row, self.gates, self.now)
+
+    def stands_by(self, step: StepStory) -> bool:
+        """True while ``step`` may yet have to stand in for another one."""
+        main = next((each for each in self.steps if each.node.name == step.node.stands_in_for), None)
+        return main is not None and step.row is None and (main.is_open or self.is_to_come(main))
 
     def is_to_come(self, step: StepStory) -> bool:
         """True while ``step``, which was never opened, may still be: nothing it waits for was given up."""

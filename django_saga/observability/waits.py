@@ -26,7 +26,8 @@ def held_by(saga: SagaInstance, step: SagaStep, gates: Sequence[SagaGate], now: 
     if step.status not in CLAIMABLE_STEP:
         return []
     told = [_("its saga is paused")] if saga.paused_at else []
-    if lanes.is_limited(step.executor) and (limits := _limits(saga, step)):
+    due = step.due_at is not None and step.due_at <= now
+    if due and lanes.is_limited(step.executor) and (limits := _limits(saga, step)):
         told.append(_("limits: %(limits)s") % {"limits": limits})
     for gate in gates:
         if gate.step in ("", step.name):

@@ -56,3 +56,30 @@ def _shown(saga_id: object, *options: str) -> str:
     out = StringIO()
     call_command("saga_show", str(saga_id), *options, stdout=out)
     return out.getvalue()
+
+
+def test_a_step_that_may_have_to_stand_in_stands_by_and_only_the_last_one_is_for_a_person(lab):
+    with registry.isolated():
+
+        class ShownSaga(Saga):
+            name = "shown"
+
+            @step(pivot=True)
+            def pay(self, ctx): ...
+
+            @step(retry=Retry(attempts=1))
+            def post(self, ctx):
+                raise ValueError("no stamps")
+
+            @step(retry=Retry(attempts=1), forward_recovery=ForwardRecovery.ALTERNATE(post))
+            def ship(self, ctx):
+                raise ValueError("no van")
+
+        saga = ShownSaga.start()
+        assert "post  stands by  (stands in for ship)" in _shown(saga.id)
+
+        lab.run()
+
+        tree = _shown(saga.id)
+        assert '"post", by="' in tree
+        assert '"ship", by="' not in tree
