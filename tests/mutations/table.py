@@ -146,12 +146,11 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/store/starts.py",
-                "    written = sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)], ignore=True)",
+                "    if _write(using, [saga], now, ignore=True):\n",
                 "    key = {'name': saga.name, 'idempotency_key': saga.idempotency_key}\n"
                 "    taken = SagaInstance.objects.using(using).filter(**key)\n"
-                "    written = not taken.exists()\n"
-                "    if written:\n"
-                "        sql.insert(using, SagaInstance, _COLUMNS, [_values(saga, now)])",
+                "    if not taken.exists():\n"
+                "        _write(using, [saga], now)\n",
             ),
         ),
         f"{_RACES}/test_words_from_outside.py::test_two_starts_with_one_key_give_one_saga_in_every_order",
@@ -236,6 +235,33 @@ MUTATIONS = (
             ),
         ),
         f"{_LOCKS}/test_refusing.py::test_locks_are_written_in_the_order_of_their_targets",
+    ),
+    Mutation(
+        "M26",
+        "what a worker remembers of other steps is taken for what they are",
+        (
+            Edit(
+                "django_saga/engine/work.py",
+                "        else:\n            self.known = None\n",
+                "        else:\n            self.checked = True\n",
+            ),
+        ),
+        "tests/database/test_remembered_steps.py"
+        "::test_a_dead_compensation_that_was_retried_meanwhile_is_not_taken_for_dead",
+    ),
+    Mutation(
+        "M27",
+        "past its pivot a saga can be cancelled",
+        (
+            Edit(
+                "django_saga/core/forward.py",
+                "    _require_way_back(definition, state, event)\n"
+                '    return turn_back(definition, state, event, now, None, "cancelled", "")',
+                '    return turn_back(definition, state, event, now, None, "cancelled", "")',
+            ),
+        ),
+        "tests/testing/test_past_the_pivot.py"
+        "::test_a_saga_past_its_pivot_cannot_be_cancelled_and_has_no_deadline_any_more",
     ),
     Mutation(
         "M30",
