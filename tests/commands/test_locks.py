@@ -34,6 +34,8 @@ def test_a_saga_shows_the_locks_it_holds():
     )
 
 
+# On InnoDB a saga that may wait is let in once its start is committed.
+@pytest.mark.django_db(transaction=True)
 def test_a_saga_that_waits_shows_for_what_and_who_has_it():
     holder = LockWaitSaga.start(Parcel(["1"]))
     second, third = LockWaitSaga.start(Parcel(["1"])), LockWaitSaga.start(Parcel(["0", "1"]))
@@ -65,6 +67,7 @@ def test_a_saga_that_got_its_locks_says_when(ledger):
     assert "Turns\n  <time>  got its locks\n" in show(waiting)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_locks_are_in_the_document():
     holder, waiting = LockWaitSaga.start(Parcel(["1"])), LockWaitSaga.start(Parcel(["1"]))
 

@@ -50,7 +50,7 @@ def test_while_it_is_open_nothing_begins_and_no_attempt_is_charged(opened):
     assert claim() == []
 
     assert list(SagaStep.objects.order_by("pk").values("attempt", "status")) == before
-    told = story.read("default", SagaInstance.objects.select_related("definition")[0], events=10)
+    told = story.read("default", SagaInstance.objects.select_related("definition").latest("pk"), events=10)
     [row] = [each.row for each in told.steps if each.row]
     limits, circuit = told.waits_for(row)
     assert limits == "limits: circuit breaker"
