@@ -21,6 +21,7 @@ from django_saga.exceptions import UnknownSaga
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
 
+_OF_STEPS = tuple(name for name in signals.TRANSITIONS if name.startswith("step_"))
 _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 _BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
 
@@ -37,6 +38,10 @@ def note(
 
     ``outcome``: of the attempt it was about, if it was about one.
     """
+    # The console hears of ends only: what most attempts lead to is then looked at no further.
+    is_step_only = outcome is not None and work.state.status is before.status
+    if is_step_only and not (outcome.task.program.hooks or _steps_are_heard()):  # type: ignore[union-attr]
+        return
     program = outcome.task.program if outcome else _registered(work)
     if program is None:
         return
@@ -49,6 +54,10 @@ def note(
                 **facts,
             )
             recorded.transitions.append((program, transition))
+
+
+def _steps_are_heard() -> bool:
+    return any(signals.TRANSITIONS[name].receivers for name in _OF_STEPS)
 
 
 def note_saga(
