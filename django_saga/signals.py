@@ -36,6 +36,7 @@ saga_resumed = TransitionSignal("saga_resumed")  # stuck no more
 step_started = TransitionSignal("step_started")  # an attempt begins
 step_succeeded = TransitionSignal("step_succeeded")
 step_retried = TransitionSignal("step_retried")  # another attempt is due, at ``due_at``
+step_waiting = TransitionSignal("step_waiting")  # for something, or until ``due_at``
 step_failed = TransitionSignal("step_failed")  # no further attempt
 step_skipped = TransitionSignal("step_skipped")
 step_undone = TransitionSignal("step_undone")
@@ -51,6 +52,7 @@ TRANSITIONS = {
         step_started,
         step_succeeded,
         step_retried,
+        step_waiting,
         step_failed,
         step_skipped,
         step_undone,

@@ -14,7 +14,7 @@ from django.db import connections as django_connections
 
 from django_saga.conf import get_settings
 from django_saga.core import lanes
-from django_saga.core.states import LIVE_SAGA, SagaStatus
+from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, SagaStatus
 from django_saga.engine import (
     announcing,
     atomic,
@@ -187,7 +187,7 @@ class _Runner:
         tasks = recovery.reclaim(self._using, self._programs, self._owner, {})
         due = (
             SagaStep.objects.using(self._using)
-            .filter(saga_id=self._handle.id, status__in=("scheduled", "undo_scheduled"))
+            .filter(saga_id=self._handle.id, status__in=CLAIMABLE_STEP)
             .values_list("queue", "executor")
             .distinct()
         )
