@@ -147,9 +147,8 @@ class _Runner:
                 # What the step left open is not to hold what is recorded now.
                 connections.refresh()
             recorded = ended if isinstance(ended, Recorded) else self._record(ended)
-        if recorded.transitions:
-            with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
-                announcing.announce(recorded)
+        with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
+            announcing.announce(recorded)
         return recorded
 
     def _record(self, outcome: Outcome) -> Recorded:
