@@ -183,7 +183,8 @@ class _Runner:
         """Claim due steps of this saga, whatever their queue; first come those that a commit whose reply was
         lost gave to this runner.
         """
-        tasks = recovery.reclaim(self._using, self._programs, self._owner, {})
+        held = self._admission.still(recovery.unheard(self._using, self._owner, {}))
+        tasks = recovery.load(self._using, self._programs, held)
         due = (
             SagaStep.objects.using(self._using)
             .filter(saga_id=self._handle.id, status__in=("scheduled", "undo_scheduled"))
