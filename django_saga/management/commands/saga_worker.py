@@ -80,8 +80,8 @@ exit codes:
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console.attach(self.stdout, self.stderr, verbosity=options["verbosity"])
         self._require_tables(options["database"])
+        console.attach(self.stdout, self.stderr, verbosity=options["verbosity"])
 
         def build(*, concurrency: int, once: bool, suspects: Suspects) -> Worker:
             return runtime.build_worker(
