@@ -1,6 +1,7 @@
 """The tables: fields, constraints and indexes, no behaviour. All writes are functions in ``store``."""
 
 from django_saga.models.definition import SagaDefinition
+from django_saga.models.effect import SagaEffect
 from django_saga.models.event import SagaEvent
 from django_saga.models.gate import SagaGate
 from django_saga.models.ids import uuid7
@@ -12,6 +13,7 @@ from django_saga.models.worker import SagaWorker
 
 __all__ = [
     "SagaDefinition",
+    "SagaEffect",
     "SagaEvent",
     "SagaGate",
     "SagaInstance",
