@@ -175,7 +175,7 @@ def test_a_step_in_doubt_is_compensated_whether_or_not_its_effect_happened(accou
 def test_an_effect_that_hangs_until_after_its_compensation_is_refused_and_nothing_is_lost(
     account, monkeypatch
 ):
-    late = []
+    late: list[str] = []
     monkeypatch.setattr(guard_sagas, "hanging", late.append)
     with SagaLab() as lab:
         saga = GuardedSaga.start()
