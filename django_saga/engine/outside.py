@@ -55,4 +55,5 @@ def _later(task: Task, address: str, told: str) -> Any:
     assert task.step.deadline is not None
     if wait.on_timeout is OnTimeout.GO_ON:
         return encoding.decode(wait.result)
-    raise PermanentFailure(f"{told} within {span(task.step.deadline)}")
+    # No error: rolling back what it did would let go of the saga's lock before this is recorded.
+    return Refused(f"{told} within {span(task.step.deadline)}")

@@ -30,7 +30,7 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What a look gives that has the step fail for good and, unlike an error, keeps what it wrote."""
+    """What a look gives that has the step fail for good and, unlike an error, keeps what it wrote and locked."""
 
     why: str
 

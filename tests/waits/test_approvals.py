@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
@@ -14,25 +13,10 @@ from django_saga.models import SagaApproval, SagaEvent, SagaOperation
 from django_saga.observability.approvals import approvals
 from django_saga.testing import assert_compensated, assert_completed, saga_steps
 from tests.sagas.outside_sagas import BareApprovalSaga, DataApprovalSaga, RefundForm, RefundSaga
+from tests.waits.people import ANN, BOB, EVE
 from tests.worker.looking import story
 
 
-@dataclass
-class Somebody:
-    """A user with one permission, as the project's own user model may be."""
-
-    name: str
-    may: bool = True
-
-    def has_perm(self, perm: str) -> bool:
-        return self.may and perm == "auth.change_user"
-
-    def get_username(self) -> str:
-        return self.name
-
-
-ANN, BOB = Somebody("ann"), Somebody("bob")
-EVE = Somebody("eve", may=False)
 FILLED = {"amount": "9.90", "note": "gladly"}
 
 
