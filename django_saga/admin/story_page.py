@@ -95,6 +95,8 @@ def _notes(step: StepStory) -> list[str]:
         notes.append(_("atomic"))
     if node.pivot:
         notes.append(_("pivot"))
+    if node.when:
+        notes.append(_("when %(condition)s") % {"condition": cells.short(node.when)})
     if node.stands_in_for:
         notes.append(_("stands in for %(step)s") % {"step": cells.short(node.stands_in_for)})
     if node.queue != "default":
@@ -132,8 +134,12 @@ def _attempts(attempts: list[Attempt]) -> list[str]:
 
 def _attempt(attempt: Attempt) -> str:
     event = attempt.event
-    words = _("probe %(number)d: %(ended)s") if attempt.of_probe else _("attempt %(number)d: %(ended)s")
-    told = words % {"number": event.attempt, "ended": _ended(attempt.ended)}
+    words = {
+        "probe": _("probe %(number)d: %(ended)s"),
+        "condition": _("condition %(number)d: %(ended)s"),
+        "attempt": _("attempt %(number)d: %(ended)s"),
+    }
+    told = words[attempt.kind] % {"number": event.attempt, "ended": _ended(attempt.ended)}
     if attempt.cause:
         told += f" ({cells.short(attempt.cause)})"
     if attempt.took is not None:
@@ -148,6 +154,8 @@ def _ended(word: str) -> str:
         "failed": _("failed"),
         "unknown": _("unknown"),
         "not started": _("not started"),
+        "met": _("met"),
+        "not met": _("not met"),
     }[word]
 
 
@@ -189,6 +197,8 @@ def _event_words(event: SagaEvent) -> str:
         "step_failed": _("compensation failed") if undo else _("step failed"),
         "step_unknown": _("compensation's outcome unknown") if undo else _("step's outcome unknown"),
         "step_not_started": _("step not started: no longer wanted"),
+        "condition_met": _("condition met"),
+        "condition_not_met": _("condition not met: step skipped"),
         "deadline_passed": _("deadline passed"),
         "cancel_requested": _("cancelled"),
         "saga_paused": _("paused"),

@@ -57,6 +57,8 @@ IDS = {
     "rate-limit": "django_saga.E043",
     "priority": "django_saga.E044",
     "breaker": "django_saga.E045",
+    "condition": "django_saga.E046",
+    "condition-place": "django_saga.E047",
 }
 DEFINED_TWICE = "django_saga.E018"
 

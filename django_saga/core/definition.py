@@ -47,7 +47,8 @@ class StepDefinition:
 
     ``timeout`` bounds one attempt (None: the setting ``STEP_TIMEOUT``), ``deadline`` the step with all its
     attempts. ``pivot``: once it succeeded there is no way back; ``forward_recovery`` is what becomes of a
-    step past it that failed for good, ``alternate`` the step that then stands in.
+    step past it that failed for good, ``alternate`` the step that then stands in. ``when`` names the function
+    that says whether the step is to run; without one it always is.
     """
 
     name: str
@@ -67,6 +68,7 @@ class StepDefinition:
     pivot: bool = False
     forward_recovery: ForwardRecovery | None = None  # None past the pivot: MANUAL
     alternate: str = ""
+    when: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +245,7 @@ class SagaDefinition:
                 step.undo is not None,
                 bool(step.undo and step.undo.atomic),
                 *(["probe"] if step.probe else []),
+                *(["when"] if step.when else []),
             ]
             for step in self.steps
         ]

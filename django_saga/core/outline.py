@@ -21,6 +21,7 @@ class Node(NamedTuple):
     pivot: bool = False
     stands_in_for: str = ""
     limits: str = ""
+    when: str = ""
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
@@ -35,6 +36,7 @@ def of_definition(definition: SagaDefinition) -> list[Node]:
             step.pivot,
             definition.mains.get(step.name, ""),
             str(step.limits),
+            step.when,
         )
         for step in definition.steps
     ]
@@ -61,7 +63,10 @@ def of_saga(graph: Any, own: Any) -> list[Node]:
         if isinstance(step, Mapping)
     }
     return [
-        (used.get(node.name) or node)._replace(name=node.name, after=node.after) for node in of_stored(own)
+        (used.get(node.name) or node)._replace(
+            name=node.name, after=node.after, when="condition" if node.when else ""
+        )
+        for node in of_stored(own)
     ]
 
 
@@ -105,4 +110,5 @@ def _node(step: Mapping[str, Any]) -> Node:
         step.get("pivot") is True,
         str(step.get("stands_in_for") or ""),
         str(step.get("limits_shown") or ""),
+        str(step.get("when") or ""),
     )

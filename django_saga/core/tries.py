@@ -8,19 +8,40 @@ from django_saga.core import events
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Cause, StepEvent
 from django_saga.core.retry import Retry
-from django_saga.core.state import StepState
+from django_saga.core.state import ASKING, OMITTED, StepState
 from django_saga.core.states import Outcome, StepStatus
 
 CRASH_LOOP = "crash loop"
 SPENT = "attempts spent"
 STEP_DEADLINE = "step deadline passed"
 DISPROVED = "did not happen"
+NO_ANSWER = "condition failed"
 
 
 def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
-    """Open a step, with the deadline of all its attempts."""
-    limit = definition[name].deadline
-    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=due + limit if limit else None)
+    """Open a step, with the deadline of all its attempts; if it has a condition, that is asked first."""
+    spec = definition[name]
+    until = due + spec.deadline if spec.deadline else None
+    reason = ASKING if spec.when else ""
+    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=until, reason=reason)
+
+
+def opened_again(definition: SagaDefinition, dead: StepState, now: datetime) -> StepState:
+    """Open a dead step for fresh attempts: doubt stays, and what its condition said stands."""
+    again = opened(definition, dead.name, now)
+    asks = dead.reason == NO_ANSWER
+    outcome = Outcome.UNKNOWN if dead.outcome is Outcome.UNKNOWN else Outcome.NONE
+    return again._replace(outcome=outcome, reason=again.reason if asks else "")
+
+
+def to_run(step: StepState, now: datetime) -> StepState:
+    """Open the function of a step whose condition is met."""
+    return StepState(step.name, StepStatus.SCHEDULED, due_at=now, deadline_at=step.deadline_at)
+
+
+def omitted(step: StepState) -> StepState:
+    """Close a step whose condition is not met."""
+    return StepState(step.name, StepStatus.SKIPPED, reason=OMITTED)
 
 
 def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
@@ -31,10 +52,12 @@ def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
 
 
 def doubted(step: StepState, event: events.StepUnknown, *, atomic: bool) -> StepState:
-    """Note that an attempt may have had its effect, which an atomic one that was not recorded cannot have."""
+    """Note that an attempt may have had its effect, which an atomic one that was not recorded cannot have,
+    nor one of a condition.
+    """
     return step._replace(
         crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
-        outcome=step.outcome if atomic else Outcome.UNKNOWN,
+        outcome=step.outcome if atomic or step.asking else Outcome.UNKNOWN,
     )
 
 
@@ -72,6 +95,9 @@ def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why
     """Close a forward step that will not be tried again: one that was ever in doubt stays so, unless its
     probe disproved that.
     """
+    if step.asking:
+        failed = StepStatus.FAILED
+        return StepState(step.name, failed, event.attempt, step.crashes, Outcome.FAILED, reason=NO_ANSWER)
     partial = isinstance(event, events.StepFailed) and event.partial
     disproved = isinstance(event, events.StepFailed) and event.disproved
     doubtful = step.outcome is Outcome.UNKNOWN and not disproved
@@ -83,6 +109,8 @@ def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why
 
 def abandoned(step: StepState) -> StepState:
     """Close an open forward step that no worker owns: never begun, or waiting for its next attempt."""
+    if step.asking:
+        return StepState(step.name, StepStatus.SKIPPED)
     if step.outcome is Outcome.UNKNOWN:
         status = StepStatus.UNKNOWN
     else:
@@ -97,11 +125,6 @@ def endless(
     """Give the step scheduled for one more attempt though its policy allows none."""
     wait = policy.backoff(max(1, event.attempt - step.crashes), chance=event.chance)
     return step._replace(attempt=event.attempt, due_at=now + wait, deadline_at=None)
-
-
-def still_in_doubt(step: StepState) -> Outcome:
-    """Give what another attempt of a dead step starts from: doubt stays."""
-    return Outcome.UNKNOWN if step.outcome is Outcome.UNKNOWN else Outcome.NONE
 
 
 def marked_done(step: StepState) -> StepState:

@@ -20,7 +20,9 @@ _NO_ANSWER = (Cause.TIMED_OUT, Cause.REPORTED)
 def note(recorded: Recorded) -> None:
     """Count what a committed batch says of the other side of steps that have a breaker."""
     told = [
-        o for o in recorded.outcomes if o.task.step.limits.breaker is not None and o.task.part is o.task.step
+        o
+        for o in recorded.outcomes
+        if o.task.step.limits.breaker is not None and o.task.part is o.task.step and not o.task.asking
     ]
     if not told:
         return

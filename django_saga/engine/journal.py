@@ -265,7 +265,7 @@ def new_row(
         state.name,
         definition_id,
         step.queue,
-        definition.lanes[state.name],
+        "thread" if state.asking else definition.lanes[state.name],
         state.status,
         state.attempt,
         state.crashes,
@@ -327,7 +327,9 @@ def _wanted(work: Work, row: StepRow) -> frozenset[str]:
     if not row.undo:
         return work.definition.ancestors[row.name] - work.definition.mains.keys()
     steps = work.state.steps.values()
-    return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
+    return frozenset(
+        step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial or step.omitted
+    )
 
 
 def _may_lack_undo_results(work: Work, row: StepRow) -> bool:
