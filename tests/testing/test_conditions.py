@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from django_saga import OutcomeUnknown, PermanentFailure, Retry, Saga, SagaBuilder, signals, step
+from django_saga import OutcomeUnknown, PermanentFailure, Retry, Saga, SagaBuilder, part, signals, step
 from django_saga.dsl.registry import registry
 from django_saga.models import SagaEvent, SagaStep
 from django_saga.testing import assert_compensated, assert_completed, assert_saga_invariants, saga_steps
@@ -308,12 +308,13 @@ def test_a_join_goes_on_whichever_of_its_branches_is_skipped(lab, wanted):
         def join(ctx):
             return [ctx.results["one"], ctx.results["two"]]
 
-        nothing = {"no_compensation": True}
         built = (
             SagaBuilder("joined")
-            .step(one, when=lambda ctx: ctx.input[0], after=[], **nothing)
-            .step(two, when=lambda ctx: ctx.input[1], after=[], **nothing)
-            .step(join, after=[one, two], **nothing)
+            .parallel(
+                part(one, when=lambda ctx: ctx.input[0], no_compensation=True),
+                part(two, when=lambda ctx: ctx.input[1], no_compensation=True),
+            )
+            .step(join, no_compensation=True)
             .build()
         )
         handle = built.start(list(wanted))
