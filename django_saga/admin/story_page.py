@@ -15,6 +15,7 @@ from django_saga.admin import cells
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.core import shapes
 from django_saga.core.spans import span
+from django_saga.core.state import OMITTED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
 from django_saga.observability.story import Attempt, StepStory, Story
@@ -120,6 +121,8 @@ def open_words(
         yield format_html(_("lease until {}"), cells.when(row.due_at, now))
     elif row.status in CLAIMABLE_STEP:
         yield format_html(_("attempt {} due {}"), row.attempt + 1, cells.when(row.due_at, now))
+    elif row.reason == OMITTED:
+        yield _("condition not met")
     elif row.reason:
         yield _("given up: %(reason)s") % {"reason": cells.short(row.reason)}
     if row.deadline_at and row.due_at:

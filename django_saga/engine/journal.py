@@ -327,9 +327,7 @@ def _wanted(work: Work, row: StepRow) -> frozenset[str]:
     if not row.undo:
         return work.definition.ancestors[row.name] - work.definition.mains.keys()
     steps = work.state.steps.values()
-    return frozenset(
-        step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial or step.omitted
-    )
+    return frozenset(step.name for step in steps if step.outcome is Outcome.SUCCEEDED or step.partial)
 
 
 def _may_lack_undo_results(work: Work, row: StepRow) -> bool:
