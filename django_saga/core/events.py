@@ -44,12 +44,15 @@ class SagaStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent(Event):
-    """The end of one attempt of a step, of its compensation when ``undo``, of its probe when ``probe``."""
+    """The end of one attempt of a step, of its compensation when ``undo``, of its probe when ``probe``, of
+    its condition when ``asking``.
+    """
 
     step: str
     attempt: int = 1
     undo: bool = False
     probe: bool = False
+    asking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,22 @@ class StepNotStarted(StepEvent):
     """A claimed step was found to be no longer wanted before its function ran."""
 
     kind: ClassVar[str] = "step_not_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionMet(StepEvent):
+    """The step's condition said that it is to run. It is not asked again: its function may begin."""
+
+    kind: ClassVar[str] = "condition_met"
+    asking: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionNotMet(StepEvent):
+    """The step's condition said that the saga goes on without it."""
+
+    kind: ClassVar[str] = "condition_not_met"
+    asking: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +218,8 @@ EVENTS: dict[str, type[Event]] = {
         StepUnknown,
         StepNotStarted,
         StepWaits,
+        ConditionMet,
+        ConditionNotMet,
         DeadlinePassed,
         CancelRequested,
         UndoRetried,

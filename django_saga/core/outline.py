@@ -22,6 +22,7 @@ class Node(NamedTuple):
     stands_in_for: str = ""
     limits: str = ""
     wait: str = ""  # what it waits for, if it does nothing itself
+    when: str = ""
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
@@ -37,6 +38,7 @@ def of_definition(definition: SagaDefinition) -> list[Node]:
             definition.mains.get(step.name, ""),
             str(step.limits),
             str(step.wait or ""),
+            step.when,
         )
         for step in definition.steps
     ]
@@ -63,7 +65,10 @@ def of_saga(graph: Any, own: Any) -> list[Node]:
         if isinstance(step, Mapping)
     }
     return [
-        (used.get(node.name) or node)._replace(name=node.name, after=node.after) for node in of_stored(own)
+        (used.get(node.name) or node)._replace(
+            name=node.name, after=node.after, when="condition" if node.when else ""
+        )
+        for node in of_stored(own)
     ]
 
 
@@ -108,4 +113,5 @@ def _node(step: Mapping[str, Any]) -> Node:
         str(step.get("stands_in_for") or ""),
         str(step.get("limits_shown") or ""),
         str(step.get("wait_shown") or ""),
+        str(step.get("when") or ""),
     )

@@ -14,9 +14,12 @@ from django_saga.core.limits import Limits
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
+from django_saga.dsl import condition
+from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import Hook, Hooks, written_in
 from django_saga.dsl.locks import misfit
 from django_saga.dsl.mapping import InputMapper
+from django_saga.dsl.signature import takes
 from django_saga.dsl.step import Attempted, Compensation, Probing, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
@@ -44,6 +47,7 @@ class Functions:
     undo: StepFunction | None
     input: InputMapper | None = None
     probe: StepFunction | None = None
+    when: Condition | None = None
 
 
 @dataclass
@@ -75,6 +79,7 @@ class Assembly:
                 self._method(undo.function) if undo else None,
                 self.mappers.get(id(step)),
                 self._method(probe.function) if probe else None,
+                None if step.when is None else condition.as_method(step.when, free=self.free),
             )
         return found
 
@@ -122,6 +127,8 @@ class Assembly:
         self._check_function(step)
         if mapper := self.mappers.get(id(step)):
             self._check_arranging("input=", mapper.function, mapper.step)
+        if step.when is not None and (wrong := condition.misfit(step.when, free=self.free or step.free)):
+            self.report("condition", step.name, f"when= {wrong[0]}.", wrong[1])
         return StepDefinition(
             name=step.name,
             after=after,
@@ -139,6 +146,7 @@ class Assembly:
             forward_recovery=_recovery(step),
             alternate=_alternate(step),
             wait=step.wait,
+            when="" if step.when is None else condition.name_of(step.when),
         )
 
     def _placed(self, steps: list[StepDefinition]) -> list[StepDefinition]:
@@ -225,7 +233,7 @@ class Assembly:
     def _check_signature(self, function: StepFunction, step: str, what: str) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             problem, hint = "is a generator", "Return the result instead of yielding it."
-        elif not _takes(function, 1 if self.free else 2):
+        elif not takes(function, 1 if self.free else 2):
             problem = f"cannot be called with {'(ctx)' if self.free else '(self, ctx)'}"
             hint = f"Give it exactly {'this parameter' if self.free else 'these two parameters'}."
         else:
@@ -244,7 +252,7 @@ class Assembly:
             problem, hint = f"is {function!r}", "Give it a function: lambda ctx: ..."
         elif inspect.iscoroutinefunction(function):
             problem, hint = "is async def", "Write def: it only arranges what is in the context."
-        elif not _takes(function, 1):
+        elif not takes(function, 1):
             problem, hint = "cannot be called with (ctx)", "Give it exactly this parameter."
         else:
             return
@@ -354,13 +362,3 @@ def _alternate(step: Step) -> str:
 def _is_twin(left: object, right: object) -> bool:
     """True for two steps of one name: validation reports them."""
     return isinstance(left, Step) and isinstance(right, Step) and left.name == right.name
-
-
-def _takes(function: StepFunction, count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not say
-        return True
-    return True

@@ -110,13 +110,8 @@ class Context:
     @cached_property
     def input(self) -> Any:
         """What the step's input mapper makes, else the saga's input, of the type the saga declares."""
-        given = self._task.program.decode_input(encoding.decode(self._task.input))
         mapper = self._task.program.functions[self.step].input
-        if mapper is None:
-            return given
-        whole = Context(self._task)
-        whole.input = given
-        return mapper(whole)
+        return _given(self._task) if mapper is None else mapper(of_saga(self._task))
 
     @cached_property
     def results(self) -> Results:
@@ -167,3 +162,14 @@ class Context:
         failure.
         """
         return self._task.tries
+
+
+def of_saga(task: Task) -> Context:
+    """Give the context of input mappers and conditions: its input is the saga's."""
+    whole = Context(task)
+    whole.input = _given(task)
+    return whole
+
+
+def _given(task: Task) -> Any:
+    return task.program.decode_input(encoding.decode(task.input))

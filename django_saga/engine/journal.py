@@ -284,7 +284,7 @@ def new_row(
         state.name,
         definition_id,
         step.queue,
-        definition.lanes[state.name],
+        "thread" if state.asking else definition.lanes[state.name],
         state.status,
         state.attempt,
         state.crashes,

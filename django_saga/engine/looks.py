@@ -22,4 +22,4 @@ _LOOKS: dict[WaitKind, Look] = {
 def look_of(task: Task) -> Look | None:
     """Give what the task does in place of a function of the saga; None: it has one of its own."""
     wait = task.step.wait
-    return None if wait is None or task.undo else _LOOKS[wait.kind]
+    return None if wait is None or task.undo or task.asking else _LOOKS[wait.kind]

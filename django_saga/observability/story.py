@@ -20,6 +20,8 @@ _ENDS = {
     "step_unknown": "unknown",
     "step_not_started": "not started",
     "step_waits": "waits",
+    "condition_met": "met",
+    "condition_not_met": "not met",
 }
 _GIVEN_UP = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
@@ -27,7 +29,7 @@ _GIVEN_UP = (StepStatus.FAILED, StepStatus.UNKNOWN)
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt. ``ended`` is succeeded, failed, unknown, not started or, for a look that found nothing,
-    waits; ``cause`` says why unknown.
+    waits; of a condition met or not met. ``cause`` says why unknown.
     """
 
     event: SagaEvent
@@ -39,6 +41,16 @@ class Attempt:
     def of_probe(self) -> bool:
         """True when not the step ran, but its probe."""
         return bool((self.event.data or {}).get("probe"))
+
+    @property
+    def of_condition(self) -> bool:
+        """True when not the step ran, but its condition was asked."""
+        return self.event.kind.startswith("condition_") or bool((self.event.data or {}).get("asking"))
+
+    @property
+    def kind(self) -> str:
+        """What was attempted: ``attempt`` of the step or its compensation, ``probe`` or ``condition``."""
+        return "probe" if self.of_probe else "condition" if self.of_condition else "attempt"
 
     @property
     def took(self) -> timedelta | None:

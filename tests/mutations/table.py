@@ -310,4 +310,43 @@ MUTATIONS = (
         ),
         f"{_RACES}/test_guard.py::test_an_effect_and_its_compensation_at_once_leave_nothing_behind",
     ),
+    Mutation(
+        "M40",
+        "a step that may have run is asked for again",
+        (
+            Edit(
+                "django_saga/core/tries.py",
+                '    return step._replace(attempt=attempt, due_at=due), ""',
+                '    return step._replace(attempt=attempt, due_at=due, reason=ASKING), ""',
+            ),
+        ),
+        "tests/testing/test_conditions.py"
+        "::test_after_a_crash_of_the_step_itself_it_is_not_asked_again[committed]",
+    ),
+    Mutation(
+        "M41",
+        "a saga that turned back begins a step whose condition was met",
+        (
+            Edit(
+                "django_saga/core/machine.py",
+                "(SagaStatus.COMPENSATING, events.ConditionMet): back.condition_answered,",
+                "(SagaStatus.COMPENSATING, events.ConditionMet): forward.condition_met,",
+            ),
+        ),
+        "tests/testing/test_conditions.py"
+        "::test_a_saga_cancelled_by_the_time_of_the_answer_never_begins_the_step[committed]",
+    ),
+    Mutation(
+        "M42",
+        "a step is passed over whatever became of it before",
+        (
+            Edit(
+                "django_saga/core/machine.py",
+                "        if type(event) in _ANSWERS and step.asking is",
+                "        if type(event) is events.StepSucceeded and step.asking is",
+            ),
+        ),
+        "tests/core/test_machine_condition.py"
+        "::test_no_step_succeeds_unasked_and_none_that_may_have_run_is_passed_over",
+    ),
 )
