@@ -342,6 +342,8 @@ MUTATIONS = (
             ),
         ),
         "tests/waits/test_events.py::test_a_worker_that_dies_as_the_time_is_up_costs_no_policy",
+    ),
+    Mutation(
         "M32",
         "an effect is compensated without a lock on what is known of it",
         (
