@@ -126,6 +126,7 @@ def test_saga_show_says_what_is_waited_for_and_until_when(lab, ledger):
 
     assert "waits for approval, for another 14 d at most" in said("saga_show", str(refund.id))
     assert "waits for approval by auth.change_user" in said("saga_show", str(refund.id))
+    assert f"./manage.py saga_approve {refund.id} approved --user" in said("saga_show", str(refund.id))
     assert "waits for event answer of order-42" in said("saga_show", str(order.id))
 
 
