@@ -282,6 +282,68 @@ MUTATIONS = (
         f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
     ),
     Mutation(
+        "M40",
+        "whoever commits a step to waiting does not look once more",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "    if waiting.ring(using, waiting.there(using, keys)):\n",
+                "    if False:\n",
+            ),
+        ),
+        f"{_RACES}/test_outside.py"
+        "::test_an_event_that_is_sent_while_the_step_looks_for_it_wakes_it_in_every_order",
+    ),
+    Mutation(
+        "M41",
+        "whoever sends an event wakes nobody",
+        (
+            Edit(
+                "django_saga/engine/ringing.py",
+                "    if waiting.ring(using, addresses) and",
+                "    if False and",
+            ),
+        ),
+        f"{_RACES}/test_outside.py"
+        "::test_an_event_that_is_sent_while_the_step_looks_for_it_wakes_it_in_every_order",
+    ),
+    Mutation(
+        "M42",
+        "an event is taken without its lock",
+        (Edit("django_saga/store/external.py", ' {sql.locking(connection)}"', '"'),),
+        f"{_RACES}/test_outside.py::test_two_who_wait_for_one_event_take_it_once_in_every_order",
+    ),
+    Mutation(
+        "M43",
+        "a step looks for a decision without its saga's lock",
+        (Edit("django_saga/engine/outside.py", "    sagas.lock(task.using, [task.row.saga_id])\n", ""),),
+        f"{_RACES}/test_outside.py::test_who_decides_as_the_time_is_up_is_told_truly_whether_it_counts",
+    ),
+    Mutation(
+        "M44",
+        "what a step waits for is not looked for where nobody told of it",
+        (
+            Edit(
+                "django_saga/store/waiting.py",
+                "    return sum(ring(using, set(look(using))) for look in MISSED.values())",
+                "    return 0",
+            ),
+        ),
+        "tests/waits/test_outside_workers.py::test_what_nobody_was_told_of_is_found_by_the_next_worker",
+    ),
+    Mutation(
+        "M45",
+        "a look that was cut short as the time was up ends the step by its deadline",
+        (
+            Edit(
+                "django_saga/core/forward.py",
+                "tries.next_try(step._replace(deadline_at=None), event, spec.retry, now)\n",
+                "tries.next_try(step, event, spec.retry, now)\n",
+            ),
+        ),
+        "tests/waits/test_events.py::test_a_worker_that_dies_as_the_time_is_up_costs_no_policy",
+    ),
+    Mutation(
         "M32",
         "an effect is compensated without a lock on what is known of it",
         (
