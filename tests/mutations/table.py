@@ -373,7 +373,7 @@ MUTATIONS = (
         f"{_RACES}/test_guard.py::test_an_effect_and_its_compensation_at_once_leave_nothing_behind",
     ),
     Mutation(
-        "M40",
+        "M50",
         "a step that may have run is asked for again",
         (
             Edit(
@@ -386,7 +386,7 @@ MUTATIONS = (
         "::test_after_a_crash_of_the_step_itself_it_is_not_asked_again[committed]",
     ),
     Mutation(
-        "M41",
+        "M51",
         "a saga that turned back begins a step whose condition was met",
         (
             Edit(
@@ -399,7 +399,7 @@ MUTATIONS = (
         "::test_a_saga_cancelled_by_the_time_of_the_answer_never_begins_the_step[committed]",
     ),
     Mutation(
-        "M42",
+        "M52",
         "a step is passed over whatever became of it before",
         (
             Edit(
