@@ -19,14 +19,33 @@ class WaitKind(StrEnum):
     """What a step waits for."""
 
     SLEEP = "sleep"
+    CHILD = "child"  # for another saga
+    EACH = "each"  # for one saga for each of many items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitDefinition:
-    """What a step waits for. ``period``: of a sleep, how long; None: the step's function says until when."""
+    """What a step waits for. ``period``: of a sleep, how long; None: the step's function says until when.
+
+    ``name`` and ``version``: of the saga that it starts; ``parallel``: how many of them are under way at most
+    (None: all).
+    """
 
     kind: WaitKind
     period: timedelta | None = None
+    name: str = ""
+    version: int = 0
+    parallel: int | None = None
+
+    @property
+    def has_children(self) -> bool:
+        """True for a step that starts sagas, which are undone with it."""
+        return self.kind in (WaitKind.CHILD, WaitKind.EACH)
 
     def __str__(self) -> str:
+        if self.kind is WaitKind.CHILD:
+            return f"runs saga {self.name}"
+        if self.kind is WaitKind.EACH:
+            at_once = "all at once" if self.parallel is None else f"{self.parallel} at a time"
+            return f"runs saga {self.name} for each item, {at_once}"
         return f"sleeps {span(self.period)}" if self.period else "sleeps"

@@ -11,7 +11,8 @@ passed over: a claim looks anyway, and all else that writes such a row ends with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from uuid import UUID
 
 from django.db import connections, transaction
 
@@ -39,12 +40,21 @@ def there(using: str, keys: Keys) -> set[str]:
 
 def ring(using: str, keys: Keys) -> int:
     """Have the steps that wait for ``keys`` look now; give how many do."""
-    if not keys:
+    return _ring(using, "waits_for", sorted(keys))
+
+
+def ring_steps(using: str, step_ids: Collection[UUID]) -> int:
+    """Have those of ``step_ids`` that wait look now; give how many do."""
+    return _ring(using, "id", sorted(step_ids))
+
+
+def _ring(using: str, column: str, values: Sequence[str | UUID]) -> int:
+    if not values:
         return 0
     connection = connections[using]
     table, rung = sql.table(SagaStep), 0
-    for part in sql.chunks(connection, sorted(keys)):
-        wanted, params = sql.is_in(connection, "waits_for", part)
+    for part in sql.chunks(connection, values):
+        wanted, params = sql.is_in(connection, column, part)
         with transaction.atomic(using=using):
             now = clock.now(using)
             rows = sql.read(
