@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from django_saga.core.states import FailurePolicy as FailurePolicy
     from django_saga.core.states import ForwardRecovery as ForwardRecovery
     from django_saga.core.states import LockPolicy as LockPolicy
+    from django_saga.core.states import OnTimeout as OnTimeout
     from django_saga.core.states import Probe as Probe
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
     from django_saga.dsl.action import action as action
     from django_saga.dsl.builder import SagaBuilder as SagaBuilder
+    from django_saga.dsl.children import child as child
+    from django_saga.dsl.children import for_each as for_each
     from django_saga.dsl.composed import ComposedSaga as ComposedSaga
     from django_saga.dsl.flow import Flow as Flow
     from django_saga.dsl.flow import saga as saga
     from django_saga.dsl.handle import Handle
+    from django_saga.dsl.outside import approval as approval
+    from django_saga.dsl.outside import wait_for_event as wait_for_event
     from django_saga.dsl.part import part as part
     from django_saga.dsl.result import StepResult as StepResult
     from django_saga.dsl.saga import Saga as Saga
@@ -33,8 +38,11 @@ if TYPE_CHECKING:
     from django_saga.dsl.transition import Transition as Transition
     from django_saga.dsl.waits import sleep as sleep
     from django_saga.engine.context import Context as Context
+    from django_saga.engine.sending import asend_event as asend_event
+    from django_saga.engine.sending import send_event as send_event
     from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
+    from django_saga.exceptions import InvalidForm as InvalidForm
     from django_saga.exceptions import InvalidInput as InvalidInput
     from django_saga.exceptions import NothingToUndo as NothingToUndo
     from django_saga.exceptions import OperationRefused as OperationRefused
@@ -61,14 +69,19 @@ _HOME = {
     "FailurePolicy": "core.states",
     "ForwardRecovery": "core.states",
     "LockPolicy": "core.states",
+    "OnTimeout": "core.states",
     "Probe": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
     "action": "dsl.action",
     "SagaBuilder": "dsl.builder",
+    "child": "dsl.children",
+    "for_each": "dsl.children",
     "ComposedSaga": "dsl.composed",
     "Flow": "dsl.flow",
     "saga": "dsl.flow",
+    "approval": "dsl.outside",
+    "wait_for_event": "dsl.outside",
     "part": "dsl.part",
     "StepResult": "dsl.result",
     "Saga": "dsl.saga",
@@ -76,11 +89,14 @@ _HOME = {
     "Transition": "dsl.transition",
     "sleep": "dsl.waits",
     "Context": "engine.context",
+    "asend_event": "engine.sending",
+    "send_event": "engine.sending",
     "SagaHandle": "engine.handle",
     **dict.fromkeys(
         (
             "IdempotencyConflict",
             "InvalidDefinition",
+            "InvalidForm",
             "InvalidInput",
             "NothingToUndo",
             "OperationRefused",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from django_saga.core.spans import span
+from django_saga.core.states import OnTimeout
 
 # Why a step is open though nothing of it is to be tried now. In a row that is being looked at it tells that
 # the step waits on if there is nothing new.
@@ -21,19 +22,25 @@ class WaitKind(StrEnum):
     SLEEP = "sleep"
     CHILD = "child"  # for another saga
     EACH = "each"  # for one saga for each of many items
+    EVENT = "event"  # that somebody sends
+    APPROVAL = "approval"  # by a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitDefinition:
     """What a step waits for. ``period``: of a sleep, how long; None: the step's function says until when.
 
-    ``name`` and ``version``: of the saga that it starts; ``parallel``: how many of them are under way at most
-    (None: all).
+    ``name``: of an event, of the saga that is started (in its ``version``), or the permission that whoever
+    approves needs. ``on_timeout``: what happens when neither event nor person has come by the step's
+    deadline, ``result`` (JSON text) what it then has. ``parallel``: how many sagas for items are under way at
+    most (None: all).
     """
 
     kind: WaitKind
     period: timedelta | None = None
     name: str = ""
+    on_timeout: OnTimeout = OnTimeout.FAIL
+    result: str = "null"
     version: int = 0
     parallel: int | None = None
 
@@ -48,4 +55,7 @@ class WaitDefinition:
         if self.kind is WaitKind.EACH:
             at_once = "all at once" if self.parallel is None else f"{self.parallel} at a time"
             return f"runs saga {self.name} for each item, {at_once}"
+        if self.kind is not WaitKind.SLEEP:
+            what = "event" if self.kind is WaitKind.EVENT else "approval by"
+            return f"waits for {what} {self.name}"
         return f"sleeps {span(self.period)}" if self.period else "sleeps"

@@ -12,21 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django_saga.core import encoding, machine
 from django_saga.core.events import SagaStarted, TakenBack
 from django_saga.core.plain import plain
-from django_saga.core.states import SagaStatus
 from django_saga.dsl.registry import registry
 from django_saga.engine import announcing, journal, locking, starter, versions
 from django_saga.engine.context import Context
-from django_saga.engine.looking import NotYet
 from django_saga.engine.tasks import Task, result_of
+from django_saga.engine.waiting import NotYet
 from django_saga.exceptions import InvalidInput, PermanentFailure
-from django_saga.faults import fault_point
-from django_saga.models import SagaInstance, child_id
+from django_saga.models import child_id
 from django_saga.store import children, clock, definitions, sagas, starts
 from django_saga.store.rows import StepRow
 
@@ -71,7 +70,6 @@ def each(task: Task, context: Context) -> Any:
         return {"items": children.count(task.using, step_id)}
     elif wait.parallel is not None and children.let_in(task.using, step_id, wait.parallel):
         task.opened.update(_queues(program_of(task)))
-    fault_point("each.after_refill")
     return NotYet(waits_for=children.key(step_id, wait.parallel or children.ALL), partial=True)
 
 
@@ -89,13 +87,12 @@ def undo(task: Task, context: Context) -> Any:
 
 
 def _take_back(task: Task, saga_ids: Sequence[UUID]) -> int:
-    recorded = journal.tell_all(
-        task.using, saga_ids, program_of(task).definition, TakenBack(), beside=task.row.saga_id
-    )
+    known = program_of(task).definition
+    recorded, told = journal.tell_all(task.using, saga_ids, known, TakenBack(), beside=task.row.saga_id)
     announcing.after_commit(task.using, recorded.transitions)
     if recorded.waiting:
         task.opened.update(recorded.left_in)
-    return recorded.told
+    return told
 
 
 # --- starting -------------------------------------------------------------------------------------
@@ -130,7 +127,6 @@ def start(task: Task, texts: Sequence[str], *, of_many: bool) -> None:
         starts.write(using, new, now)
         starts.finish(using, locking.admitted(using, program.definition, new, now), now)
         announcing.started(using, program, new)
-        fault_point("children.after_insert")
     task.opened.update(_queues(program))
 
 
@@ -141,7 +137,7 @@ def _new(
     texts: Sequence[str],
     first: int,
     room: int,
-    now: Any,
+    now: datetime,
     of_many: bool,
 ) -> Iterator[starts.NewSaga]:
     definition = program.definition

@@ -130,14 +130,14 @@ def start_owned(
     return _agreed(saga, existing), None if existing else saga
 
 
-def check_key(key: str | None) -> None:
+def check_key(key: str | None, name: str = "idempotency_key") -> None:
     """Refuse keys that the column cannot hold. Raises ``InvalidInput``."""
     if key is None:
         return
     fits = isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and not _UNSTORABLE.search(key)
     if not fits:
         raise InvalidInput(
-            f"idempotency_key has to be text of 1 to {MAX_KEY_LENGTH} characters "
+            f"{name} has to be text of 1 to {MAX_KEY_LENGTH} characters "
             f"without NUL and lone surrogates, not {key!a:.80}"
         )
 
@@ -228,7 +228,7 @@ def _new(
                 definition_id,
                 definition.name,
                 text,
-                _digest(program, text),
+                digest(program, text),
                 key,
                 state,
                 event,
@@ -240,6 +240,6 @@ def _new(
     return new
 
 
-def _digest(program: Program, text: str) -> str:
+def digest(program: Program, text: str) -> str:
     """Digest what starts with one idempotency key have to agree in: the input, and the graph."""
     return encoding.digest(text if program.graph is None else f"[{text},{program.graph}]")

@@ -49,6 +49,7 @@ class Task:
     ``probing``: not the step is to run, but its probe. ``part``: the policies of what is being run.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
+    ``opened``: queues in which it left steps of other sagas that are due.
     """
 
     row: StepRow
@@ -73,6 +74,7 @@ class Task:
     leased: float = 0.0
     lease: float = math.inf
     wanted: bool = True
+    opened: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.step = self.program.definition[self.row.name]
@@ -105,7 +107,9 @@ class Task:
     def timeout(self) -> timedelta:
         """How long this attempt may take: its own limit, or what is left of the step's deadline."""
         limit = self.part.timeout or get_settings().step_timeout
-        if self.row.deadline_at is not None and self.row.claimed_at is not None:
+        # A look is short; the deadline of a step that waits says how long it waits.
+        waits = self.step.wait is not None
+        if not waits and self.row.deadline_at is not None and self.row.claimed_at is not None:
             limit = min(limit, max(self.row.deadline_at - self.row.claimed_at, timedelta(0)))
         return limit
 

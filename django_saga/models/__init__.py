@@ -1,9 +1,11 @@
 """The tables: fields, constraints and indexes, no behaviour. All writes are functions in ``store``."""
 
+from django_saga.models.approval import SagaApproval
 from django_saga.models.definition import SagaDefinition
 from django_saga.models.event import SagaEvent
+from django_saga.models.external import ExternalEvent
 from django_saga.models.gate import SagaGate
-from django_saga.models.ids import uuid7
+from django_saga.models.ids import child_id, uuid7
 from django_saga.models.instance import SagaInstance
 from django_saga.models.lock import SagaLock
 from django_saga.models.operation import SagaOperation
@@ -11,6 +13,8 @@ from django_saga.models.step import SagaStep
 from django_saga.models.worker import SagaWorker
 
 __all__ = [
+    "ExternalEvent",
+    "SagaApproval",
     "SagaDefinition",
     "SagaEvent",
     "SagaGate",
@@ -19,5 +23,6 @@ __all__ = [
     "SagaOperation",
     "SagaStep",
     "SagaWorker",
+    "child_id",
     "uuid7",
 ]
