@@ -16,13 +16,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django_saga.core import encoding, machine
+from django_saga.core import machine
 from django_saga.core.events import SagaStarted, TakenBack
 from django_saga.core.plain import plain
 from django_saga.dsl.registry import registry
-from django_saga.engine import announcing, journal, locking, starter, versions
+from django_saga.engine import announcing, journal, locking, outputs, starter
 from django_saga.engine.context import Context
-from django_saga.engine.tasks import Task, result_of
+from django_saga.engine.tasks import Task
 from django_saga.engine.waiting import NotYet
 from django_saga.exceptions import InvalidInput, PermanentFailure
 from django_saga.models import child_id
@@ -44,7 +44,7 @@ def child(task: Task, context: Context) -> Any:
         start(task, [text], of_many=False)
         return NotYet(waits_for=children.key(step_id, children.ALL), partial=True)
     if done := children.completed(task.using, step_id, 1):
-        return output_of(task.using, program_of(task), [done[0]])[0]
+        return outputs.of_sagas(task.using, program_of(task), done)[0]
     if failed := children.failed(task.using, step_id):
         raise PermanentFailure(f"its child {_told(task, failed)}")
     return NotYet(waits_for=children.key(step_id, children.ALL), partial=True)
@@ -179,16 +179,3 @@ def _told(task: Task, failed: children.Child) -> str:
     name = task.step.wait.name if task.step.wait else ""
     return f"saga {name} {failed.id} was undone: {sagas.reasons(task.using, [failed.id])[failed.id]}"
 
-
-def output_of(using: str, known: Program, ended: Sequence[children.Child]) -> list[Any]:
-    """Give what completed children gave, as plain data: their last step's result, or ``{step: result}``."""
-    stored = sagas.payloads(using, [child.id for child in ended])
-    found = []
-    for one in ended:
-        program = versions.current_program(using, one.id, one.definition_id, known)
-        results = {}
-        for name in program.definition.sinks:
-            _, text = result_of(program.definition, name, stored.get(one.id, {}))
-            results[name] = None if text is None else encoding.decode(text)
-        found.append(next(iter(results.values())) if len(results) == 1 else results)
-    return found

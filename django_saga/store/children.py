@@ -90,6 +90,49 @@ def completed(using: str, step_id: UUID, limit: int, after: UUID | None = None) 
     return _children(using, step_id, f"{_ANY} AND status = 'completed'{more}", limit, behind)
 
 
+def step_of(using: str, saga_id: UUID, name: str) -> UUID | None:
+    """Give the id of a saga's step."""
+    return SagaStep.objects.using(using).filter(saga_id=saga_id, name=name).values_list("id", flat=True).first()
+
+
+def of_saga(using: str, saga_id: UUID) -> list[UUID]:
+    """Give the children of a saga, by step and item."""
+    connection = connections[using]
+    rows = sql.read(
+        using,
+        SagaInstance,
+        ("id",),
+        f"SELECT c.id FROM {sql.table(SagaInstance)} c JOIN {sql.table(SagaStep)} s ON c.parent_step = s.id"
+        " WHERE s.saga_id = %s AND c.parent_step IS NOT NULL ORDER BY s.id, c.id",
+        [sql.to_db(connection, saga_id)],
+    )
+    return [row[0] for row in rows]
+
+
+def open_below(using: str, saga_ids: Sequence[UUID]) -> list[UUID]:
+    """Give the children of ``saga_ids`` that have something to do now: claimed, or to be claimed."""
+    connection = connections[using]
+    these, params = sql.is_in(connection, "s.saga_id", saga_ids)
+    rows = sql.read(
+        using,
+        SagaInstance,
+        ("id",),
+        f"SELECT c.id FROM {sql.table(SagaInstance)} c JOIN {sql.table(SagaStep)} s ON c.parent_step = s.id"
+        f" WHERE {these} AND c.parent_step IS NOT NULL AND c.status IN ('pending', 'running', 'compensating')"
+        " ORDER BY c.id LIMIT 100",
+        params,
+    )
+    return [row[0] for row in rows]
+
+
+def parent_of(using: str, saga_id: UUID) -> UUID | None:
+    """Give the saga that started ``saga_id`` by one of its steps."""
+    step_id = SagaInstance.objects.using(using).values_list("parent_step", flat=True).get(pk=saga_id)
+    if step_id is None:
+        return None
+    return SagaStep.objects.using(using).values_list("saga_id", flat=True).get(pk=step_id)
+
+
 def count(using: str, step_id: UUID) -> int:
     """Count the children of a step."""
     connection = connections[using]
