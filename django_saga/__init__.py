@@ -38,8 +38,12 @@ if TYPE_CHECKING:
     from django_saga.dsl.transition import Transition as Transition
     from django_saga.dsl.waits import sleep as sleep
     from django_saga.engine.context import Context as Context
+    from django_saga.engine.guard import do_once as do_once
+    from django_saga.engine.guard import forget_effects as forget_effects
+    from django_saga.engine.guard import undo_once as undo_once
     from django_saga.engine.sending import asend_event as asend_event
     from django_saga.engine.sending import send_event as send_event
+    from django_saga.exceptions import EffectRefused as EffectRefused
     from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
     from django_saga.exceptions import InvalidForm as InvalidForm
@@ -89,11 +93,13 @@ _HOME = {
     "Transition": "dsl.transition",
     "sleep": "dsl.waits",
     "Context": "engine.context",
+    **dict.fromkeys(("do_once", "forget_effects", "undo_once"), "engine.guard"),
     "asend_event": "engine.sending",
     "send_event": "engine.sending",
     "SagaHandle": "engine.handle",
     **dict.fromkeys(
         (
+            "EffectRefused",
             "IdempotencyConflict",
             "InvalidDefinition",
             "InvalidForm",

@@ -98,6 +98,10 @@ class PermanentFailure(SagaError):
         self.compensation_data = compensation_data
 
 
+class EffectRefused(PermanentFailure):
+    """Raised by ``do_once``: the effect came after its compensation, so it was not carried out."""
+
+
 class RetryLater(SagaError):
     """Raised by a step: try again after ``delay`` (seconds or ``timedelta``) instead of the policy's wait.
 

@@ -3,6 +3,8 @@
 The signals in ``TRANSITIONS`` have the saga's class as sender. Those of sagas bring ``saga_id``, ``name``,
 ``version``, ``using``, ``before``, ``status``, ``reason`` and ``culprit``; those of steps the first four,
 ``step``, ``undo``, ``attempt``, ``outcome``, ``status``, ``error_class``, ``error`` and ``due_at``.
+``circuit_opened`` (``open_until``) and ``circuit_closed`` (``by``) have the saga's class as sender too, and
+``name``, ``step`` and ``using``.
 ``worker_event`` (worker, event, and facts of the event): ``started``, ``draining``, ``stopped``,
 ``trouble`` (error), ``recovered`` (the database answers again), ``late_result``, ``retired``;
 ``hook_failed`` (task, error; worker is None): what an atomic step had registered by
@@ -59,6 +61,10 @@ TRANSITIONS = {
         step_undo_failed,
     )
 }
+
+# Of the circuit of one step in all sagas of a name: no saga, so no transition.
+circuit_opened = TransitionSignal("circuit_opened")
+circuit_closed = TransitionSignal("circuit_closed")
 
 worker_event = Signal()
 

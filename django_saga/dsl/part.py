@@ -12,7 +12,9 @@ from django_saga.core.problem import did_you_mean
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
 from django_saga.core.waits import WaitDefinition
+from django_saga.dsl import hooks
 from django_saga.dsl.assembly import Assembly
+from django_saga.dsl.hooks import HookOptions
 from django_saga.dsl.mapping import InputMapper, Mapper
 from django_saga.dsl.step import Compensation, Duration, Probing, Step, StepFunction
 from django_saga.dsl.waits import Waiting
@@ -47,9 +49,9 @@ class ActionOptions(CompensationOptions, total=False):
     no_compensation: bool
 
 
-class StepOptions(ActionOptions, total=False):
-    """Options of a step, as ``@step`` takes them, ``compensate``: the function that undoes it, and
-    ``probe``: the one that finds out whether it had its effect.
+class StepOptions(ActionOptions, HookOptions, total=False):
+    """Options of a step, as ``@step`` takes them, ``compensate``: the function that undoes it, ``probe``:
+    the one that finds out whether it had its effect, and its hooks.
     """
 
     name: str | None
@@ -122,6 +124,7 @@ class _Entry:
 class Draft:
     """Steps in the making, in the order written."""
 
+    hooks: dict[tuple[str, str], Any] = field(default_factory=dict)  # by word and step, as given
     _entries: list[_Entry] = field(default_factory=list)
 
     def add(
@@ -150,8 +153,10 @@ class Draft:
         recovery = options.get("forward_recovery")
         if isinstance(recovery, Alternate):
             options["forward_recovery"] = Alternate(self._stand_in(recovery.step, mapper))
+        told = hooks.take_out(options)
         kind = partial(Waiting, wait=given.wait) if given.wait else Step
         step: Step = kind(given.function, **options)
+        self.hooks.update({(word, step.name): function for word, function in told.items()})
         self._entries.append(
             _Entry(
                 step,
@@ -191,6 +196,8 @@ class Draft:
                 found.probes[id(entry.step)] = entry.probe
             if entry.mapper is not None:
                 found.mappers[id(entry.step)] = entry.mapper
+        found.hooks, wrong = hooks.given_as(self.hooks)
+        found.problems += wrong
         return found
 
     def _named(self, given: Any) -> Any:

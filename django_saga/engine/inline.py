@@ -160,9 +160,8 @@ class _Runner:
                 # What the step left open is not to hold what is recorded now.
                 connections.refresh()
             recorded = ended if isinstance(ended, Recorded) else self._record(ended)
-        if recorded.transitions:
-            with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
-                announcing.announce(recorded)
+        with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
+            announcing.announce(recorded)
         return recorded
 
     def _record(self, outcome: Outcome) -> Recorded:
@@ -198,7 +197,8 @@ class _Runner:
         """Claim due steps of this saga, whatever their queue; first come those that a commit whose reply was
         lost gave to this runner.
         """
-        tasks = recovery.reclaim(self._using, self._programs, self._owner, {})
+        held = self._admission.still(recovery.unheard(self._using, self._owner, {}))
+        tasks = recovery.load(self._using, self._programs, held)
         for saga_id in self._family():
             tasks += self._claim_of(saga_id)
             if tasks:

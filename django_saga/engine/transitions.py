@@ -115,6 +115,8 @@ def _ended(event: StepEvent, step: StepState, outcome: Outcome) -> tuple[str, di
         signal, status = "step_waiting" if isinstance(event, StepWaits) else "step_retried", step.status
     elif event.undo:
         signal, status = "step_undo_failed", step.status
+    elif step.status is StepStatus.SKIPPED:  # it looked while its saga turned back
+        signal, status = "step_skipped", step.status
     else:
         signal, status = "step_failed", StepStatus(step.outcome)
     return signal, {

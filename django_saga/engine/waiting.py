@@ -30,7 +30,9 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What a look gives that has the step fail for good and, unlike an error, keeps what it wrote and locked."""
+    """What a look gives that has the step fail for good and, unlike an error, keeps what it wrote and
+    locked.
+    """
 
     why: str
 

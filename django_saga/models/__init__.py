@@ -2,6 +2,7 @@
 
 from django_saga.models.approval import SagaApproval
 from django_saga.models.definition import SagaDefinition
+from django_saga.models.effect import SagaEffect
 from django_saga.models.event import SagaEvent
 from django_saga.models.external import ExternalEvent
 from django_saga.models.gate import SagaGate
@@ -16,6 +17,7 @@ __all__ = [
     "ExternalEvent",
     "SagaApproval",
     "SagaDefinition",
+    "SagaEffect",
     "SagaEvent",
     "SagaGate",
     "SagaInstance",

@@ -9,12 +9,14 @@ from django_saga.operations.actions import (
     skip_step,
 )
 from django_saga.operations.approvals import approve, reject
+from django_saga.operations.circuits import close_circuit
 from django_saga.operations.migrations import migrate_sagas
 from django_saga.operations.pausing import pause, resume
 
 __all__ = [
     "approve",
     "cancel",
+    "close_circuit",
     "compensate",
     "mark_done",
     "migrate_sagas",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 
 from example_project.demo.children import Child, ChildDied
-from example_project.demo.screen import Screen, Speed
+from example_project.demo.screen import Screen, Speed, shown
 from example_project.demo.shop import Shop
 from example_project.demo.stage import CannotStart, emptied, free_port, site_port
 from example_project.shop import http
@@ -176,10 +178,24 @@ class Demo:
             f"\n  Shop   {self.site}/\n"
             f"  Admin  {self.site}/admin/   user demo, password demo\n"
             f"  API    {self.site}/api/orders/\n"
+            f"  Sagas  {self._command()} saga_list\n"
+            "         and saga_show ID, saga_check, saga_simulate order, ...\n"
             f"  Logs   {' '.join(logs)}\n\n"
             f"Placing the orders of {self.options.orders}, {self.options.rate:g} a second. "
             "Ctrl-C stops everything.\n"
         )
+
+    def _command(self) -> str:
+        """Give what a person types before the name of a command that is to see the demo's sagas."""
+        if self.options.database_url:
+            # It may hold a password, and screens are shared.
+            database = "DATABASE_URL=<the URL you gave>"
+        else:
+            database = f"EXAMPLE_SQLITE={quote(str(shown(Path(self.env['EXAMPLE_SQLITE']))))}"
+            if "DATABASE_URL" in os.environ:
+                database = f"DATABASE_URL= {database}"  # the demo does without it
+        program = (shown(Path(sys.executable)), shown(ROOT / "manage.py"))
+        return f"{database} {' '.join(quote(str(path)) for path in program)}"
 
     def _carry_through(self, shop: Shop, placing: Child) -> int:
         began = time.monotonic()

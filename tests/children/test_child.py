@@ -84,7 +84,6 @@ def test_the_parent_is_not_undone_before_its_child_is(lab, ledger):
     assert (child.status, delivery.status) == ("stuck", "compensating")
     assert saga_steps(delivery)["packing"] == "undo_scheduled"
 
-    lab.plan.faults.clear() if hasattr(lab.plan, "faults") else None
 
 
 def test_a_stuck_child_that_a_person_settles_lets_its_parent_be_undone(lab, ledger):

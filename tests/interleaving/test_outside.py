@@ -1,5 +1,6 @@
-"""Events and decisions that come while a step looks for them, in every order: no waking is lost, each event is
-taken once, and each decision counts that somebody was told counts.
+"""Events and decisions that come while a step looks for them, in every order.
+
+No waking is lost, each event is taken once, and each decision counts that somebody was told counts.
 """
 
 from __future__ import annotations

@@ -93,3 +93,27 @@ def traced_recall(flow: Any, input: Any) -> Any:
     flow.step(_first, name="first", no_compensation=True)
     flow.step(for_each(lambda ctx: ctx.input, part(refund, name="one"), max_parallel=2), name="all")
     return flow.step(child(PackingSaga), "thanks", name="thank")
+
+
+class RaceSingleSaga(Saga):
+    """A child of one step."""
+
+    @step(retry=QUICK)
+    def act(self, ctx: Any) -> None:
+        ledger.external(ctx.idempotency_key)
+
+    @act.compensation(retry=QUICK)
+    def undo_act(self, ctx: Any) -> None:
+        ledger.external(ctx.idempotency_key, "undo")
+
+
+class RaceParentSaga(Saga):
+    """A parent of one child."""
+
+    only = child(RaceSingleSaga)
+
+
+class RaceBatchSaga(Saga):
+    """A parent of two items."""
+
+    both = for_each(lambda ctx: [1, 2], RaceSingleSaga, max_parallel=None)

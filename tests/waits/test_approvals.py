@@ -16,7 +16,6 @@ from tests.sagas.outside_sagas import BareApprovalSaga, DataApprovalSaga, Refund
 from tests.waits.people import ANN, BOB, EVE
 from tests.worker.looking import story
 
-
 FILLED = {"amount": "9.90", "note": "gladly"}
 
 

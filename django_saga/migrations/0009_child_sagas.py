@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_saga', '0007_external_events'),
+        ('django_saga', '0008_external_events'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_saga', '0006_waiting_steps'),
+        ('django_saga', '0007_guarded_effects'),
     ]
 
     operations = [
