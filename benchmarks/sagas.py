@@ -105,7 +105,7 @@ def one(ctx: Context) -> dict[str, object]:
 @one.compensation
 def undo_one(ctx: Context) -> None:
     """Undo it."""
-    return None
+    return
 
 
 # The same for many items, by how many of them are under way at most.

@@ -18,7 +18,6 @@ from uuid import UUID
 
 from django_saga.core import machine
 from django_saga.core.events import SagaStarted, TakenBack
-from django_saga.core.plain import plain
 from django_saga.dsl.registry import registry
 from django_saga.engine import announcing, journal, locking, outputs, starter
 from django_saga.engine.context import Context
@@ -151,7 +150,9 @@ def _new(
         if targets := program.targets(text):
             event = replace(event, locks=targets)
         saga_id = child_id(step.id, item)
-        rows = [journal.new_row(saga_id, definition_id, definition, each, now) for each in state.steps.values()]
+        rows = [
+            journal.new_row(saga_id, definition_id, definition, each, now) for each in state.steps.values()
+        ]
         yield starts.NewSaga(
             saga_id,
             definition_id,
@@ -178,4 +179,3 @@ def _told(task: Task, failed: children.Child) -> str:
     """Say which child was undone, and why."""
     name = task.step.wait.name if task.step.wait else ""
     return f"saga {name} {failed.id} was undone: {sagas.reasons(task.using, [failed.id])[failed.id]}"
-

@@ -150,7 +150,9 @@ class Context:
         if spec is None or spec.wait is None or spec.wait.kind is not WaitKind.EACH:
             raise KeyError(f"step {self._task.row.name}: {name!r} is no for_each step of this saga")
         if name not in self._task.program.definition.ancestors[self._task.row.name] and not self._task.undo:
-            raise KeyError(f"step {self._task.row.name} does not come after {name!r}, whose items it asks for")
+            raise KeyError(
+                f"step {self._task.row.name} does not come after {name!r}, whose items it asks for"
+            )
         return outputs.of_items(self._task, name, spec.wait)
 
     @property

@@ -92,7 +92,9 @@ def completed(using: str, step_id: UUID, limit: int, after: UUID | None = None) 
 
 def step_of(using: str, saga_id: UUID, name: str) -> UUID | None:
     """Give the id of a saga's step."""
-    return SagaStep.objects.using(using).filter(saga_id=saga_id, name=name).values_list("id", flat=True).first()
+    return (
+        SagaStep.objects.using(using).filter(saga_id=saga_id, name=name).values_list("id", flat=True).first()
+    )
 
 
 def of_saga(using: str, saga_id: UUID) -> list[UUID]:

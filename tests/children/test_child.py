@@ -85,7 +85,6 @@ def test_the_parent_is_not_undone_before_its_child_is(lab, ledger):
     assert saga_steps(delivery)["packing"] == "undo_scheduled"
 
 
-
 def test_a_stuck_child_that_a_person_settles_lets_its_parent_be_undone(lab, ledger):
     delivery = DeliverySaga.start({"goods": "books", "shut": True})
     lab.fail_at(PackingSaga.put_back)

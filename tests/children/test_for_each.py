@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import pytest
-from django.core.management import call_command
 
 from django_saga import for_each
-from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.core.waits import NEVER
+from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.testing import assert_compensated, assert_completed
+from tests.processes import wait_until
 from tests.sagas.child_sagas import BuiltRecall, RecallSaga, WarehouseSaga, refund, traced_recall
 from tests.worker.looking import ended
 
@@ -99,7 +97,13 @@ def test_a_crash_in_any_look_starts_no_item_twice(lab, ledger, looks):
     lab.run()
 
     assert_completed(recall)
-    assert sorted(SagaInstance.objects.filter(name="recall.refunds").values_list("item", flat=True)) == [0, 1, 2, 3, 4]
+    assert sorted(SagaInstance.objects.filter(name="recall.refunds").values_list("item", flat=True)) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
     assert len(ledger.calls()) == 5
 
 
@@ -140,15 +144,17 @@ def test_a_number_at_a_time_that_cannot_be_is_refused_where_it_is_written(wrong)
 
 @pytest.mark.crash
 @pytest.mark.django_db(transaction=True)
-def test_workers_that_are_killed_in_the_middle_do_every_item_and_none_twice(start_worker, ledger, invariants_hold):
+def test_workers_that_are_killed_in_the_middle_do_every_item_and_none_twice(
+    start_worker, ledger, invariants_hold
+):
     first = start_worker()
     first.wait_for_line("started")
     recall = RecallSaga.start(orders(200))
-    first.wait_for(lambda: len(ledger.calls()) > 20) if hasattr(first, "wait_for") else None
+    wait_until(lambda: len(ledger.calls()) > 20)
     first.kill9()
 
     start_worker()
 
     assert ended(recall) == ["completed"]
-    assert recall.children and len(recall.children) == 200
-    assert {call for call in ledger.calls()} == {f"{child.id}:refund:do" for child in recall.children}
+    assert len(recall.children) == 200
+    assert set(ledger.calls()) == {f"{child.id}:refund:do" for child in recall.children}

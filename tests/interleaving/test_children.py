@@ -1,5 +1,5 @@
-"""Children that end, parents that look and operators who cancel, in every order: no end is missed, and nothing
-that was done stays done when the parent is undone.
+"""Children that end, parents that look and operators who cancel, in every order: no end is missed, and
+nothing that was done stays done when the parent is undone.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ def ending(saga, child):
     [task] = claim(saga, child.id)
     outcome = attempted(task)
     return lambda: record([outcome])
-
-
 
 
 def test_an_end_while_the_parent_looks_is_seen_in_every_order(stage, ledger):
