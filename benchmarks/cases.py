@@ -145,7 +145,7 @@ def b8() -> Iterator[Figure]:
 
 
 def b9() -> Iterator[Figure]:
-    """Items a second of a ``for_each`` over 10,000, from the start's commit to the end, one worker process."""
+    """Items a second of a ``for_each`` over 10,000, start to end, one worker process."""
     from benchmarks.sagas import BatchSaga
 
     for at_once, saga in BatchSaga.items():

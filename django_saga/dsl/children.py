@@ -45,8 +45,8 @@ def child(
 ) -> Waiting:
     """Give a step that starts a saga and waits for its end; what that saga gives is its result.
 
-    ``input``: a function of the context that gives the saga's input; by default the step's own. If the saga is
-    undone the step fails for good; if the step is undone, so is the saga, completed or not. Raises
+    ``input``: a function of the context that gives the saga's input; by default the step's own. If the saga
+    is undone the step fails for good; if the step is undone, so is the saga, completed or not. Raises
     ``TypeError`` for what is no saga or no function.
     """
     wait = _of_saga("child()", saga, WaitKind.CHILD)
@@ -65,10 +65,10 @@ def for_each(
     """Give a step that does ``step`` for each of the items that ``items``, a function of the context, gives.
 
     ``step``: a function, part or action that sees the item as ``ctx.input``, with a compensation or
-    ``no_compensation=True``; or a saga whose input is the item. ``max_parallel``: how many items are under way
-    at most (None: all). The result is ``{"items": <how many>}``; ``ctx.items(step)`` goes through theirs. If one
-    fails, those under way turn back and those done are undone. Raises ``TypeError`` and ``ValueError`` for what
-    cannot be.
+    ``no_compensation=True``; or a saga whose input is the item. ``max_parallel``: how many items are under
+    way at most (None: all). The result is ``{"items": <how many>}``; ``ctx.items(step)`` goes through theirs.
+    If one fails, those under way turn back and those done are undone. Raises ``TypeError`` and ``ValueError``
+    for what cannot be.
     """
     if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
         raise ValueError(f"for_each(max_parallel={max_parallel!r}): give a whole number from 1 on, or None.")
@@ -120,8 +120,8 @@ def _refuse_sleepers(saga: type[Saga]) -> None:
     definition = saga.program.definition
     if any(definition[name].wait and definition[name].wait.period for name in definition.roots):  # type: ignore[union-attr]
         raise ValueError(
-            f"for_each(): saga {definition.name} begins with a sleep, which would count from when the items are "
-            "stored. Put a step before it."
+            f"for_each(): saga {definition.name} begins with a sleep, which would count from when the items "
+            "are stored. Put a step before it."
         )
 
 

@@ -1,8 +1,8 @@
 """What steps do that have other sagas do their work: `child()` starts one, `for_each()` one for each item.
 
-Children are started in the step's own transaction, by ids that follow from the step and the item, so none is
-ever started twice. All items are stored at once: what the list is does not depend on when anybody looks. Those
-that there is no room for yet are held: their alarm is set as others end.
+Children are started in the step's own transaction, by ids that follow from the step and the item, so none
+is ever started twice. All items are stored at once: what the list is does not depend on when anybody looks.
+Those that there is no room for yet are held: their alarm is set as others end.
 
 A step that has children waits for them by ``store.children``'s keys; whoever records the end of a child rings
 for it after that commit. Lock order: the step's own row, then sagas by id, the parent among them.
@@ -21,6 +21,7 @@ from django_saga.core.events import SagaStarted, TakenBack
 from django_saga.dsl.registry import registry
 from django_saga.engine import announcing, journal, locking, outputs, starter
 from django_saga.engine.context import Context
+from django_saga.engine.opening import new_row
 from django_saga.engine.tasks import Task
 from django_saga.engine.waiting import NotYet
 from django_saga.exceptions import InvalidInput, PermanentFailure
@@ -150,9 +151,7 @@ def _new(
         if targets := program.targets(text):
             event = replace(event, locks=targets)
         saga_id = child_id(step.id, item)
-        rows = [
-            journal.new_row(saga_id, definition_id, definition, each, now) for each in state.steps.values()
-        ]
+        rows = [new_row(saga_id, definition_id, definition, each, now) for each in state.steps.values()]
         yield starts.NewSaga(
             saga_id,
             definition_id,

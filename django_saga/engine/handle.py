@@ -105,7 +105,7 @@ class SagaHandle:
 
     @property
     def parent(self) -> SagaHandle | None:
-        """The saga that started this one by a ``child`` or ``for_each`` step; None: it was started by itself."""
+        """The saga whose ``child`` or ``for_each`` step started this one; None: no saga did."""
         from django_saga import ports
 
         found = children.parent_of(self.using, self.id)

@@ -31,12 +31,12 @@ from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, Outcome, SagaSta
 from django_saga.core.waits import WAITING
 from django_saga.engine import transitions, versions
 from django_saga.engine.intake import lane_of
+from django_saga.engine.opening import new_row
 from django_saga.engine.tasks import Finished, Recorded, Task
 from django_saga.engine.tasks import Outcome as Ended
 from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
-from django_saga.models import uuid7
 from django_saga.store import clock, definitions, history, locks, pauses, sagas, waiting
 from django_saga.store.rows import StepRow
 
@@ -174,7 +174,7 @@ def tell_all(
             try:
                 decision = work.decide(fed, now)
             except IllegalTransition:
-                continue  # it turned back already, or its pivot is under way: how it ends is told to its parent
+                continue  # it turned back already; or its pivot is under way, and its parent hears of its end
             transitions.note(recorded, using, work, before, decision)
             entries.append(history.Entry(saga_id, fed))
             told[saga_id] = work
@@ -312,33 +312,6 @@ def _definition_id(using: str, work: Work) -> int:
     for row in work.rows.values():
         return row.definition_id
     return definitions.identify(using, work.definition)  # no step was opened yet
-
-
-def new_row(
-    saga_id: UUID, definition_id: int, definition: SagaDefinition, state: StepState, now: datetime
-) -> StepRow:
-    """Make the row of a step that was opened just now."""
-    step = definition[state.name]
-    return StepRow(
-        uuid7(),
-        saga_id,
-        state.name,
-        definition_id,
-        step.queue,
-        definition.lanes[state.name],
-        state.status,
-        state.attempt,
-        state.crashes,
-        state.outcome,
-        state.partial,
-        0,
-        None,
-        state.due_at,
-        state.deadline_at,
-        state.reason,
-        "",
-        now,
-    )
 
 
 def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:

@@ -19,7 +19,7 @@ _AT_ONCE = 500
 
 
 def of_sagas(using: str, known: Program, ended: Sequence[children.Child]) -> list[Any]:
-    """Give what completed sagas gave: their last step's result, or ``{step: result}`` if they end in several."""
+    """Give what completed sagas gave: the last step's result, or ``{step: result}`` if there are several."""
     stored = sagas.payloads(using, [one.id for one in ended])
     found = []
     for one in ended:

@@ -17,7 +17,7 @@ from django_saga.core.definition import HEAD_START, MAX_PRIORITY
 from django_saga.core.events import SagaStarted
 from django_saga.engine import announcing, locking, wake
 from django_saga.engine.handle import SagaHandle
-from django_saga.engine.journal import new_row
+from django_saga.engine.opening import new_row
 from django_saga.exceptions import IdempotencyConflict, InvalidInput
 from django_saga.faults import fault_point
 from django_saga.models import uuid7

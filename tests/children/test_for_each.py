@@ -97,13 +97,9 @@ def test_a_crash_in_any_look_starts_no_item_twice(lab, ledger, looks):
     lab.run()
 
     assert_completed(recall)
-    assert sorted(SagaInstance.objects.filter(name="recall.refunds").values_list("item", flat=True)) == [
-        0,
-        1,
-        2,
-        3,
-        4,
-    ]
+    items = SagaInstance.objects.filter(name="recall.refunds").values_list("item", flat=True)
+    assert set(items) == set(range(5))
+    assert len(items) == 5
     assert len(ledger.calls()) == 5
 
 
