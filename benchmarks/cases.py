@@ -218,7 +218,8 @@ def _empty() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "TRUNCATE django_saga_sagainstance, django_saga_sagastep, django_saga_sagaevent,"
-            " django_saga_sagaoperation, django_saga_sagaworker, django_saga_sagalock, django_saga_sagagate CASCADE"
+            " django_saga_sagaoperation, django_saga_sagaworker, django_saga_sagalock, django_saga_sagagate"
+            " CASCADE"
         )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
 
 from django_saga import for_each
 from django_saga.core.waits import NEVER
-from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.models import SagaEvent, SagaInstance, SagaStep, child_id
 from django_saga.testing import assert_compensated, assert_completed
 from tests.processes import wait_until
 from tests.sagas.child_sagas import BuiltRecall, RecallSaga, WarehouseSaga, refund, traced_recall
@@ -101,6 +105,31 @@ def test_a_crash_in_any_look_starts_no_item_twice(lab, ledger, looks):
     assert set(items) == set(range(5))
     assert len(items) == 5
     assert len(ledger.calls()) == 5
+
+
+def test_the_id_of_an_item_follows_from_its_step_so_that_no_second_one_can_be_stored(lab, ledger):
+    recall = RecallSaga.start(orders(2))
+    lab.run()
+    step = SagaStep.objects.get(saga_id=recall.id, name="refunds")
+
+    assert [child.id for child in recall.children] == [child_id(step.pk, 0), child_id(step.pk, 1)]
+    again = SagaInstance.objects.get(item=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SagaInstance.objects.bulk_create([again])
+
+
+def test_saga_list_shows_what_nobody_started_and_saga_show_both_ways(lab, ledger):
+    recall = RecallSaga.start(orders(4))
+    lab.run()
+    listed, parent, one = StringIO(), StringIO(), StringIO()
+
+    call_command("saga_list", stdout=listed)
+    call_command("saga_show", str(recall.id), stdout=parent)
+    call_command("saga_show", str(recall.children[2].id), stdout=one)
+
+    assert "recall.refunds" not in listed.getvalue()
+    assert "4 sagas: 4 completed" in parent.getvalue()
+    assert f"parent    recall {recall.id}, step refunds for item 2" in one.getvalue()
 
 
 def test_a_whole_saga_may_be_what_is_done(lab, ledger):

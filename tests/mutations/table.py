@@ -310,4 +310,28 @@ MUTATIONS = (
         ),
         f"{_RACES}/test_guard.py::test_an_effect_and_its_compensation_at_once_leave_nothing_behind",
     ),
+    Mutation(
+        "M34",
+        "the end of a child wakes nobody",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "                    parents.add(before.parent_step)\n",
+                "                    pass\n",
+            ),
+        ),
+        f"{_RACES}/test_children.py::test_an_end_while_the_parent_looks_is_seen_in_every_order",
+    ),
+    Mutation(
+        "M35",
+        "a step that waits for children does not look again once that is committed",
+        (
+            Edit(
+                "django_saga/store/children.py",
+                'waiting.SOURCES["children"] = there\n',
+                "",
+            ),
+        ),
+        f"{_RACES}/test_children.py::test_an_end_while_the_parent_looks_is_seen_in_every_order",
+    ),
 )
