@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_in_every_short_history_all_that_was_done_is_undone(graph):
             open_now = [step for step in state.steps.values() if step.is_open]
             if not open_now:
                 break
-            who = {"step": open_now[-1].name, "attempt": 1, "undo": open_now[-1].undoing}
+            who: dict[str, Any] = {"step": open_now[-1].name, "attempt": 1, "undo": open_now[-1].undoing}
             good = good or open_now[-1].undoing
             state = feed(
                 definition, state, StepSucceeded(**who) if good else StepFailed(**who, permanent=True)
