@@ -217,6 +217,7 @@ def _event_words(event: SagaEvent) -> str:
         "step_marked_done": _("step marked as done"),
         "compensate_requested": _("asked to compensate"),
         "locks_granted": _("got its locks"),
+        "taken_back": _("taken back with its parent"),
         "migrated": _("went on as v%(version)s") % {"version": data.get("to_version")},
     }.get(event.kind, event.kind)
     cause = data.get("cause")

@@ -40,6 +40,7 @@ class SagaStarted(Event):
     deadline_at: datetime | None = None
     locks: tuple[str, ...] = ()  # their targets
     waits: bool = False  # for its locks
+    held: bool = False  # until its parent has it begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +191,13 @@ class CompensateRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack(Event):
+    """The step that started this saga is undone: so is the saga, in spite of its pivot, completed or not."""
+
+    kind: ClassVar[str] = "taken_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocksGranted(Event):
     """A saga that waited for its locks has all of them."""
 
@@ -227,6 +235,7 @@ EVENTS: dict[str, type[Event]] = {
         StepSkipped,
         StepMarkedDone,
         CompensateRequested,
+        TakenBack,
         LocksGranted,
         Migrated,
         SagaPaused,

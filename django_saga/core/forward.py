@@ -238,14 +238,23 @@ def cancelled(definition: SagaDefinition, state: SagaState, event: Event, now: d
 
 
 def compensate_requested(
-    definition: SagaDefinition, state: SagaState, event: Event, now: datetime
+    definition: SagaDefinition,
+    state: SagaState,
+    event: Event,
+    now: datetime,
+    reason: str = "compensated on request",
 ) -> Decision:
     """Turn back in spite of the pivot."""
     if definition.pivot in event.in_flight:
         raise IllegalTransition(f"its pivot {definition.pivot} is under way: how it ends decides")
     if state.status is SagaStatus.STUCK and state.reason != PAST_PIVOT:
         raise IllegalTransition("it has turned back already")
-    return turn_back(definition, state, event, now, None, "compensated on request", "")
+    return turn_back(definition, state, event, now, None, reason, "")
+
+
+def taken_back(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    """Turn back with the parent, whose word counts for more than the saga's own pivot."""
+    return compensate_requested(definition, state, event, now, "taken back")
 
 
 def paused(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:

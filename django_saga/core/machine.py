@@ -16,15 +16,21 @@ from django_saga.core.events import Event, StepEvent
 from django_saga.core.migration import migrate
 from django_saga.core.state import SagaState
 from django_saga.core.states import SagaStatus
+from django_saga.core.waits import NEVER
 from django_saga.exceptions import IllegalTransition
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
     """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``, which for a
-    saga with priority has passed; none of them is opened while it waits for its locks.
+    saga with priority has passed; none of them is opened while it waits for its locks. ``event.held``: they
+    have no time yet.
     """
     if event.waits:
         return SagaState(SagaStatus.PENDING, {}, deadline_at=event.deadline_at)
+    if event.held:  # its alarm is set when it is its turn
+        opened = (tries.opened(definition, name, now) for name in definition.roots)
+        waiting = {step.name: step._replace(due_at=NEVER) for step in opened}
+        return SagaState(SagaStatus.PENDING, waiting, deadline_at=event.deadline_at)
     due = event.starts_at or now
     steps = {name: tries.opened(definition, name, max(due, now)) for name in definition.roots}
     if due < now:
@@ -163,6 +169,11 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
         )
     },
     (SagaStatus.PENDING, events.CompensateRequested): forward.compensate_requested,
+    # What ended well is undone after all, if the saga that started it turns back.
+    **{
+        (status, events.TakenBack): forward.taken_back
+        for status in (*_FORWARD, SagaStatus.STUCK, SagaStatus.COMPLETED)
+    },
     (SagaStatus.PENDING, events.LocksGranted): forward.let_in,
     **{
         (status, kind): rule

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.states import LockPolicy
+from django_saga.core.waits import WaitKind
 
 
 class Node(NamedTuple):
@@ -23,6 +24,7 @@ class Node(NamedTuple):
     limits: str = ""
     wait: str = ""  # what it waits for, if it does nothing itself
     when: str = ""
+    starts: str = ""  # the saga that does its work
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
@@ -39,6 +41,7 @@ def of_definition(definition: SagaDefinition) -> list[Node]:
             str(step.limits),
             str(step.wait or ""),
             step.when,
+            step.wait.name if step.wait and step.wait.has_children else "",
         )
         for step in definition.steps
     ]
@@ -101,6 +104,12 @@ def ordered(nodes: Iterable[Node]) -> list[Node]:
     return done
 
 
+def _started_by(step: Mapping[str, Any]) -> str:
+    wait = step.get("wait")
+    starts = isinstance(wait, Mapping) and wait.get("kind") in (WaitKind.CHILD, WaitKind.EACH)
+    return str(wait.get("name") or "") if isinstance(wait, Mapping) and starts else ""
+
+
 def _node(step: Mapping[str, Any]) -> Node:
     after = step.get("after")
     return Node(
@@ -114,4 +123,5 @@ def _node(step: Mapping[str, Any]) -> Node:
         str(step.get("limits_shown") or ""),
         str(step.get("wait_shown") or ""),
         str(step.get("when") or ""),
+        _started_by(step),
     )

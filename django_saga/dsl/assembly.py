@@ -14,6 +14,7 @@ from django_saga.core.limits import Limits
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
+from django_saga.core.waits import WaitKind
 from django_saga.dsl import condition
 from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import Hook, Hooks, written_in
@@ -37,6 +38,10 @@ class Body(dict[str, Any]):
         if isinstance(value, Written) and all(value is not item for _, item in self.written):
             self.written.append((name, value))
         super().__setitem__(name, value)
+
+
+# What undoes a step that has other sagas do its work.
+TAKES_BACK = UndoDefinition(function="takes its sagas back", atomic=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,11 @@ class Assembly:
         steps, before = [], ""
         stand_ins = {_alternate(step) for _, step in self.steps}
         for _, step in self.steps:
-            steps.append(self._step(step, before if before != step.name else "", saga.queue))
+            made = self._step(step, before if before != step.name else "", saga.queue)
+            if made.wait is not None and made.wait.kind is WaitKind.EACH and not made.wait.name:
+                of_items = replace(made.wait, name=f"{name}.{made.name}", version=saga.version)
+                made = replace(made, wait=of_items)
+            steps.append(made)
             if step.name not in stand_ins:
                 before = step.name
         steps = self._placed(steps)
@@ -139,9 +148,10 @@ class Assembly:
             is_async=inspect.iscoroutinefunction(step.function),
             queue=queue if step.queue is None else step.queue,
             limits=step.limits,
-            undo=None if undo is None else self._undo(undo),
+            undo=self._undo(undo) if undo else TAKES_BACK if step.wait and step.wait.has_children else None,
             probe=self._probe(step),
-            no_compensation=bool(step.no_compensation) or (step.wait is not None and undo is None),
+            no_compensation=bool(step.no_compensation)
+            or (step.wait is not None and not step.wait.has_children and undo is None),
             pivot=bool(step.pivot),
             forward_recovery=_recovery(step),
             alternate=_alternate(step),

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django_saga.core import encoding
 from django_saga.core.states import Outcome
+from django_saga.core.waits import WaitKind
+from django_saga.engine import outputs
 from django_saga.engine.tasks import Task, result_of
 from django_saga.store.sagas import undo_of
 
@@ -132,6 +134,21 @@ class Context:
         if data is not None:
             return encoding.decode(data)
         return None if result is None else self.results[self._task.row.name]
+
+    def items(self, step: Any) -> Iterator[Any]:
+        """Go through what the items of an earlier ``for_each`` step (or its name) gave, in the items' order.
+
+        They are read some hundreds at a time, as plain data. Raises ``KeyError`` for any other step.
+        """
+        name = step if isinstance(step, str) else step.name
+        spec = self._task.program.definition.by_name.get(name)
+        if spec is None or spec.wait is None or spec.wait.kind is not WaitKind.EACH:
+            raise KeyError(f"step {self._task.row.name}: {name!r} is no for_each step of this saga")
+        if name not in self._task.program.definition.ancestors[self._task.row.name] and not self._task.undo:
+            raise KeyError(
+                f"step {self._task.row.name} does not come after {name!r}, whose items it asks for"
+            )
+        return outputs.of_items(self._task, name, spec.wait)
 
     @property
     def outcome(self) -> str:

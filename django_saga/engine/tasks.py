@@ -50,6 +50,7 @@ class Task:
     policies of the step. ``part``: the policies of what is being run.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
+    ``opened``: queues in which it left steps of other sagas that are due.
     """
 
     row: StepRow
@@ -75,6 +76,7 @@ class Task:
     leased: float = 0.0
     lease: float = math.inf
     wanted: bool = True
+    opened: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.step = self.program.definition[self.row.name]

@@ -14,6 +14,7 @@ from django_saga.core.state import ASKING, OMITTED, PROBING
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.observability import families
 from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory, words
 from django_saga.observability.standing import took, why
@@ -34,6 +35,7 @@ _TURNS = {
     "step_marked_done": "an operator marked the step as done",
     "compensate_requested": "turned back at an operator's request",
     "locks_granted": "got its locks",
+    "taken_back": "taken back: the step that started it is undone",
     "migrated": "went on by another version",
 }
 
@@ -78,6 +80,9 @@ class Tree:
         if said := why(saga, [step.row for step in self.story.steps if step.row]):
             yield f"  why       {plain(said)}"
             yield from (f"            {line}" for line in self._fault(saga.culprit))
+        if parent := self.story.parent:
+            item = "" if parent.item is None else f" for item {parent.item}"
+            yield f"  parent    {plain(parent.name)} {parent.saga_id}, step {plain(parent.step)}{item}"
         if saga.idempotency_key:
             yield f"  key       {plain(saga.idempotency_key)}"
         yield f"  started   {clock_time(saga.created_at)} ({ago(saga.created_at, now)})"
@@ -150,6 +155,8 @@ class Tree:
         row = step.row
         undoing = row is not None and row.status in _UNDO
         yield from self._attempts(step.attempts)
+        if found := self.story.children.get(step.node.name):
+            yield from ([plain(line)] for line in families.lines(found))
         if row is not None and not undoing:
             yield from self._open(row)
         if row is not None and row.result is not None:

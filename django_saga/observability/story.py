@@ -10,7 +10,8 @@ from uuid import UUID
 from django_saga.core.outline import Node, of_saga, ordered
 from django_saga.core.states import LIVE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
-from django_saga.observability import locking, waits
+from django_saga.observability import families, locking, waits
+from django_saga.observability.families import Children, Parent
 from django_saga.observability.locking import LockStory
 from django_saga.store import clock
 
@@ -96,6 +97,8 @@ class Story:
     locks: list[LockStory] = field(default_factory=list)
     past: bool = False
     gates: list[SagaGate] = field(default_factory=list)
+    parent: Parent | None = None
+    children: dict[str, Children] = field(default_factory=dict)  # by step
 
     @property
     def turns(self) -> list[SagaEvent]:
@@ -145,6 +148,9 @@ def read(
     if locking.takes_locks(saga):
         story.locks = locking.of_one(using, saga.pk)
     story.gates = waits.gates(using, saga, rows)
+    story.parent = families.parent(using, saga)
+    starting = {node.name for node in nodes if node.starts}
+    story.children = {row.name: families.children(using, row) for row in rows if row.name in starting}
     return story
 
 

@@ -41,7 +41,7 @@ from django_saga.core.states import (
     SagaStatus,
     StepStatus,
 )
-from django_saga.core.waits import WAITING
+from django_saga.core.waits import NEVER, WAITING
 from django_saga.dsl.registry import registry
 from django_saga.engine import versions
 from django_saga.engine.graphs import program_of
@@ -201,7 +201,8 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
         if row.attempt != step.attempt + in_flight:
             yield f"step {name}: attempt {row.attempt} in its row, {step.attempt} ended by its history"
         # What a step waits for may have come: then its alarm was set to that time.
-        was_woken = row.waits_for and step.due_at and row.due_at and row.due_at < step.due_at
+        may_be_woken = row.waits_for or step.due_at == NEVER
+        was_woken = may_be_woken and step.due_at and row.due_at and row.due_at < step.due_at
         if not in_flight and row.due_at != step.due_at and not was_woken:
             yield f"step {name}: due at {row.due_at}, by its history at {step.due_at}"
 

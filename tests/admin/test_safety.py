@@ -14,7 +14,14 @@ from django.test import RequestFactory
 from django.urls import reverse
 
 import django_saga
-from django_saga.models import ExternalEvent, SagaApproval, SagaDefinition, SagaGate, SagaInstance
+from django_saga.models import (
+    ExternalEvent,
+    SagaApproval,
+    SagaDefinition,
+    SagaEffect,
+    SagaGate,
+    SagaInstance,
+)
 from tests.admin.page import Page, list_url, row_url
 from tests.commands.rows import (
     a_definition,
@@ -94,6 +101,9 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     decided = SagaApproval.objects.create(
         step=done, pending=True, approved=True, actor=names[:150], why=text, data={text: text}, at=event.at
     )
+    effect = SagaEffect.objects.create(
+        effect_key=text[:200], status="done", result={text: text}, changed_at=event.at
+    )
     operation = an_operation(saga, action=names[:40], actor=names, why=text, detail=text, step=names)
     return {
         "sagainstance": saga.pk,
@@ -104,6 +114,7 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         "sagaworker": running.owner,
         "sagagate": gate.pk,
         "externalevent": sent.pk,
+        "sagaeffect": effect.pk,
         "sagaapproval": decided.pk,
         "sagadefinition": definition.pk,
     }
@@ -199,6 +210,7 @@ def test_no_stored_text_becomes_an_element_or_an_attribute(boss, text):
     for model in (
         "ExternalEvent",
         "SagaApproval",
+        "SagaEffect",
         "SagaEvent",
         "SagaGate",
         "SagaLock",

@@ -54,12 +54,12 @@ def test_the_table_holds_these_moves_and_no_other():
         found[status].add(kind.kind)
 
     assert found == {
-        "pending": {*forward, "compensate_requested", "locks_granted"},
-        "running": forward | settled,
+        "pending": {*forward, "compensate_requested", "locks_granted", "taken_back"},
+        "running": {*forward, *settled, "taken_back"},
         "compensating": back,
-        "completed": set(),
+        "completed": {"taken_back"},
         "compensated": set(),
-        "stuck": {*settled, "undo_retried", "saga_resumed"},
+        "stuck": {*settled, "undo_retried", "saga_resumed", "taken_back"},
         "superseded": set(),
     }
 
@@ -81,6 +81,8 @@ def test_a_move_that_is_not_in_the_table_is_refused_and_changes_nothing(status, 
 @pytest.mark.parametrize("status", [s for s in SagaStatus if s.is_terminal])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_terminal_saga_takes_no_event(status, kind):
+    if (status, kind) == (SagaStatus.COMPLETED, "taken_back"):
+        return  # what started it is undone
     with pytest.raises(IllegalTransition):
         machine.decide(define("a"), state(status, StepStatus.SUCCEEDED), example(kind), now=EPOCH)
 
@@ -187,6 +189,7 @@ def every_event() -> Iterator[Event]:
         yield example(kind, undo=True)
         yield replace(example(kind), in_flight=("b", "c"))
     yield events.SagaStarted(starts_at=at, deadline_at=EPOCH)
+    yield events.SagaStarted(held=True)
     yield events.StepFailed(step="a", attempt=3, retry_after=timedelta(microseconds=1), chance=0.1 + 0.2)
     yield events.StepUnknown(step="a", cause=Cause.REPORTED, permanent=True)
     yield events.StepFailed(step="a", permanent=True, partial=True, retry_after=timedelta(0))
