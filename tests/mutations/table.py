@@ -263,4 +263,11 @@ MUTATIONS = (
         ),
         f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
     ),
+    Mutation(
+        "M36",
+        "what was paused before its worker heard that it had claimed it begins",
+        (Edit("django_saga/engine/worker.py", "self.admission.still(rows)", "rows"),),
+        "tests/operations/test_pauses.py"
+        "::test_what_is_paused_before_the_worker_hears_that_it_claimed_it_does_not_begin",
+    ),
 )
