@@ -227,7 +227,7 @@ def _new(
                 definition_id,
                 definition.name,
                 text,
-                _digest(program, text),
+                digest(program, text),
                 key,
                 state,
                 event,
@@ -239,6 +239,6 @@ def _new(
     return new
 
 
-def _digest(program: Program, text: str) -> str:
+def digest(program: Program, text: str) -> str:
     """Digest what starts with one idempotency key have to agree in: the input, and the graph."""
     return encoding.digest(text if program.graph is None else f"[{text},{program.graph}]")

@@ -8,12 +8,14 @@ from django_saga.operations.actions import (
     retry_step,
     skip_step,
 )
+from django_saga.operations.forking import fork
 from django_saga.operations.migrations import migrate_sagas
 from django_saga.operations.pausing import pause, resume
 
 __all__ = [
     "cancel",
     "compensate",
+    "fork",
     "mark_done",
     "migrate_sagas",
     "pause",

@@ -17,6 +17,7 @@ from django_saga.core.events import (
     Event,
     LocksGranted,
     Migrated,
+    SagaForked,
     SagaStarted,
     Settled,
     StepEvent,
@@ -122,6 +123,8 @@ class _Saga:
             found += self.begins(line[-1], undo=False)
         settled = (StepSkipped, StepMarkedDone)
         found += [at for at, e in enumerate(self.facts) if isinstance(e, settled) and e.step in line]
+        if isinstance(self.told[0], SagaForked) and not self.moved_at:
+            found += [0 for taken in self.told[0].taken if taken.step in line]
         return sorted(found)
 
     def begins(self, step: str, *, undo: bool) -> list[int]:

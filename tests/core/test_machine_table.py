@@ -42,7 +42,8 @@ def state(saga: SagaStatus, step: StepStatus) -> SagaState:
 
 
 def test_the_table_holds_these_moves_and_no_other():
-    always = {"step_succeeded", "step_failed", "step_unknown", "saga_paused", "saga_resumed"}
+    word = {"saga_paused", "saga_resumed", "saga_superseded"}
+    always = {"step_succeeded", "step_failed", "step_unknown", *word}
     forward = {*always, "deadline_passed", "cancel_requested"}
     back = {*always, "step_not_started", "undo_retried"}
 
@@ -58,7 +59,7 @@ def test_the_table_holds_these_moves_and_no_other():
         "compensating": back,
         "completed": set(),
         "compensated": set(),
-        "stuck": {*settled, "undo_retried", "saga_resumed"},
+        "stuck": {*settled, "undo_retried", "saga_resumed", "saga_superseded"},
         "superseded": set(),
     }
 
