@@ -7,13 +7,20 @@ not: so it must have left nothing there that would have to be undone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from django_saga.core import tries
 from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import SagaForked, SagaSuperseded, Taken
+from django_saga.core.events import (
+    CancelRequested,
+    CompensateRequested,
+    Event,
+    SagaForked,
+    SagaSuperseded,
+    Taken,
+)
 from django_saga.core.forward import what_is_left
 from django_saga.core.problem import did_you_mean
 from django_saga.core.state import FORKED, PAST_PIVOT, SagaState, StepState
@@ -37,6 +44,14 @@ def superseded(
         elif step.is_open:
             closed[name] = tries.abandoned(step)
     return Decision(SagaStatus.SUPERSEDED, closed, FORKED, event.step)
+
+
+def require_wanted(told: Iterable[Event]) -> None:
+    """Raise ``ForkRefused`` when somebody said that the saga is to be undone."""
+    for event in told:
+        if isinstance(event, CancelRequested | CompensateRequested):
+            word = "cancelled" if isinstance(event, CancelRequested) else "compensated on request"
+            raise ForkRefused(f"it is being {word}: start another one instead")
 
 
 def take_over(definition: SagaDefinition, state: SagaState, event: SagaSuperseded) -> tuple[Taken, ...]:

@@ -63,6 +63,7 @@ def fork(using: str, saga_id: UUID, from_step: str, given: Any = None, *, why: s
         definition_id = versions.id_of(using, saga_id, rows.values())
         program = _program(using, saga_id, definition_id)
         told = [event for event, _ in history.read(using, saga_id)]
+        rules.require_wanted(told)
         before = SagaState(
             found.status,
             {name: row.state() for name, row in rows.items()},

@@ -106,6 +106,14 @@ def test_a_saga_that_has_ended_is_not_forked():
     assert refusal(undone, "tell").startswith("it is compensated: ")
 
 
+@pytest.mark.parametrize("word", [operations.cancel, operations.compensate])
+def test_a_saga_that_somebody_had_undone_does_not_go_on(word):
+    old = held_before(ForkChain, "ship", {})
+    word(old.id, by="bob")
+
+    assert refusal(old, "ship").startswith("it is being c")
+
+
 def test_a_saga_is_forked_once_and_then_its_fork():
     old = held_before(ForkChain, "ship", {})
     new = fork(old, "ship")
