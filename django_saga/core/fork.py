@@ -24,7 +24,7 @@ from django_saga.core.events import (
 from django_saga.core.forward import what_is_left
 from django_saga.core.problem import did_you_mean
 from django_saga.core.state import FORKED, PAST_PIVOT, SagaState, StepState
-from django_saga.core.states import Outcome, SagaStatus, StepStatus
+from django_saga.core.states import LIVE_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.exceptions import ForkRefused
 
 _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
@@ -41,7 +41,7 @@ def superseded(
         if step.undoing:
             # It was never tried, else there would be no fork: the fork has the effect now.
             closed[name] = StepState(name, StepStatus.SUCCEEDED, outcome=step.outcome, partial=step.partial)
-        elif step.is_open:
+        elif step.status in LIVE_STEP:
             closed[name] = tries.abandoned(step)
     return Decision(SagaStatus.SUPERSEDED, closed, FORKED, event.step)
 

@@ -24,7 +24,7 @@ from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaOperation,
 from tests.interleaving.moves import claim, record
 from tests.operations.forking import calls, fork, held_before, kinds, steps, work
 from tests.sagas.composed_sagas import ComposedTestSaga
-from tests.sagas.fork_sagas import ForkChain, ForkDiamond, ForkLocked, ForkPivot
+from tests.sagas.fork_sagas import ForkChain, ForkDiamond, ForkLocked, ForkPivot, ForkTimed
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -92,6 +92,16 @@ def test_what_was_taken_over_twice_is_undone_with_the_key_and_the_input_it_was_d
         (f"{second.id}:charge:undo", f"{second.id}:charge:do Basel"),
         (f"{first.id}:reserve:undo", f"{first.id}:reserve:do Bern"),
     ]
+
+
+def test_a_claimed_compensation_that_was_taken_over_has_the_input_it_was_done_with(ledger):
+    old = held_before(ForkChain, "ship", {"to": "Bern"})
+    new = fork(old, "ship", input={"to": "Basel"})
+
+    operations.cancel(new.id, by="ann")
+    work()
+
+    assert [line.note.split()[-1] for line in ledger.lines("undo")] == ["Bern", "Bern"]
 
 
 def test_both_sagas_name_each_other_and_the_audit_names_the_fork():
@@ -202,6 +212,16 @@ def test_the_lock_goes_over_to_the_fork_and_who_waits_for_it_waits_on(ledger):
     work()
     assert [each.status.value for each in (old, new, waiting)] == ["superseded", "completed", "completed"]
     assert ledger.steps() == ["debit:do", "tell:do", "debit:do", "tell:do"]
+
+
+def test_the_deadline_stays_where_it_is_and_past_the_pivot_there_is_none():
+    before = held_before(ForkTimed, "charge", {})
+    deadline = SagaInstance.objects.get(pk=before.id).deadline_at
+    assert deadline is not None
+    assert SagaInstance.objects.get(pk=fork(before, "charge").id).deadline_at == deadline
+
+    past = held_before(ForkTimed, "ship", {})
+    assert SagaInstance.objects.get(pk=fork(past, "ship").id).deadline_at is None
 
 
 def test_a_saga_that_begins_later_is_forked_from_its_first_step_and_begins_then():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from django_saga import (
@@ -15,9 +17,10 @@ from django_saga.dsl.registry import registry
 from django_saga.engine import attempt
 from django_saga.engine.tasks import Outcome
 from django_saga.models import SagaStep
+from django_saga.testing import shift_clock
 from tests.interleaving.moves import claim, record
 from tests.operations.forking import everything, fork, held_before, refusal, work
-from tests.sagas.fork_sagas import ForkChain, ForkLocked, ForkPivot
+from tests.sagas.fork_sagas import ForkChain, ForkLocked, ForkPivot, ForkTimed
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -146,6 +149,13 @@ def test_an_input_that_locks_something_else_is_refused():
         "with that input it would lock 'account:2', and what it did is under the lock of 'account:1': "
         "cancel it and start another"
     )
+
+
+def test_a_fork_that_would_turn_back_at_once_is_refused():
+    old = held_before(ForkTimed, "charge", {})
+
+    with shift_clock(timedelta(seconds=601)):
+        assert refusal(old, "charge").startswith("its deadline passed at 20")
 
 
 def test_a_saga_that_is_not_there_is_not_found():

@@ -85,6 +85,29 @@ class ForkPivot(Saga):
         return call(ctx)
 
 
+class ForkTimed(Saga):
+    """Has ten minutes until its pivot."""
+
+    name = "fork_timed"
+    deadline = 600
+
+    @step(retry=ONCE)
+    def reserve(self, ctx):
+        return call(ctx)
+
+    @reserve.compensation(retry=ONCE)
+    def unreserve(self, ctx):
+        take_back(ctx)
+
+    @step(retry=ONCE, pivot=True)
+    def charge(self, ctx):
+        return call(ctx)
+
+    @step(retry=ONCE)
+    def ship(self, ctx):
+        return call(ctx)
+
+
 class ForkDiamond(Saga):
     """Two branches between a first and a last step."""
 
