@@ -142,6 +142,14 @@ class MigrationRefused(IllegalTransition):
         self.reasons = reasons
 
 
+class ForkRefused(IllegalTransition):
+    """The saga cannot be forked from that step; nothing was changed. ``reasons`` says why, one by one."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
 class LeaseLost(SagaError):
     """Another worker owns the step now, or it was fenced; the outcome was thrown away."""
 

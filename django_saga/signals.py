@@ -32,7 +32,7 @@ class TransitionSignal(Signal):
 
 saga_started = TransitionSignal("saga_started")
 saga_turned_back = TransitionSignal("saga_turned_back")
-saga_finished = TransitionSignal("saga_finished")  # at rest: completed, compensated or stuck
+saga_finished = TransitionSignal("saga_finished")  # at rest: completed, compensated, stuck or superseded
 saga_resumed = TransitionSignal("saga_resumed")  # stuck no more
 
 step_started = TransitionSignal("step_started")  # an attempt begins

@@ -74,6 +74,8 @@ class SagaInstanceAdmin(EndlessAdmin):
             "why": obj.reason,
             "definition_link": True,
             "key": obj.idempotency_key,
+            "fork_of": obj.forked_from,
+            "fork": obj.superseded_by,
             "began": True,
             "finished": obj.finished_at,
             "took": obj.finished_at,
@@ -137,6 +139,17 @@ class SagaInstanceAdmin(EndlessAdmin):
     @admin.display(description=_("idempotency key"))
     def key(self, saga: SagaInstance) -> str:
         return cells.short(saga.idempotency_key or cells.NOTHING, 200)
+
+    @admin.display(description=_("goes on in place of"))
+    def fork_of(self, saga: SagaInstance) -> SafeString | str:
+        return self._other(saga.forked_from)
+
+    @admin.display(description=_("goes on in its place"))
+    def fork(self, saga: SagaInstance) -> SafeString | str:
+        return self._other(saga.superseded_by)
+
+    def _other(self, saga: UUID | None) -> SafeString | str:
+        return cells.link(self.url(SagaInstance, saga), saga) if saga else cells.NOTHING
 
     @admin.display(description=_("status"))
     def state(self, saga: SagaInstance) -> SafeString:

@@ -103,6 +103,8 @@ def _notes(step: StepStory) -> list[str]:
         notes.append(_("stands in for %(step)s") % {"step": cells.short(node.stands_in_for)})
     if node.queue != "default":
         notes.append(_("queue %(queue)s") % {"queue": cells.short(node.queue)})
+    if step.row is not None and step.row.ran_in:
+        notes.append(_("taken over"))
     if step.row is not None and step.row.partial:
         notes.append(_("handed over partial work"))
     return notes
@@ -200,6 +202,8 @@ def _event_words(event: SagaEvent) -> str:
     waits = data.get("waits") is True
     told = {
         "saga_started": _("saga started, waits for its locks") if waits else _("saga started"),
+        "saga_forked": _("went on in place of another saga"),
+        "saga_superseded": _("another saga went on in its place"),
         "step_succeeded": _("compensation succeeded") if undo else _("step succeeded"),
         "step_failed": _("compensation failed") if undo else _("step failed"),
         "step_unknown": _("compensation's outcome unknown") if undo else _("step's outcome unknown"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 
 class Cause(StrEnum):
@@ -41,6 +41,41 @@ class SagaStarted(Event):
     locks: tuple[str, ...] = ()  # their targets
     waits: bool = False  # for its locks
     held: bool = False  # until its parent has it begin
+
+
+class Taken(NamedTuple):
+    """A step that a fork took over, as it stood in the saga it was forked from."""
+
+    step: str
+    status: str
+    outcome: str
+    partial: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaForked(SagaStarted):
+    """The saga begins at ``step`` of another one, ``origin`` (its id), with the steps ``taken`` over."""
+
+    kind: ClassVar[str] = "saga_forked"
+    step: str = ""
+    origin: str = ""
+    taken: tuple[Taken, ...] = ()
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SagaSuperseded(Event):
+    """Another saga, ``fork`` (its id), goes on in its place from ``step``.
+
+    ``undo_tried`` names the steps whose compensation was ever tried: an attempt that its worker left behind
+    may have had its effect, and is not counted on the step.
+    """
+
+    kind: ClassVar[str] = "saga_superseded"
+    step: str = ""
+    fork: str = ""
+    undo_tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +256,8 @@ EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
         SagaStarted,
+        SagaForked,
+        SagaSuperseded,
         StepSucceeded,
         StepFailed,
         StepUnknown,
@@ -283,16 +320,18 @@ def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None
             facts[name] = datetime.fromisoformat(facts[name])
     if "retry_after" in facts:
         facts["retry_after"] = timedelta(seconds=facts["retry_after"])
-    for name in ("in_flight", "locks"):
+    for name in ("in_flight", "locks", "undo_tried"):
         if name in facts:
             facts[name] = tuple(facts[name])
     if "renamed" in facts:
         facts["renamed"] = tuple((old, new) for old, new in facts["renamed"])
+    if "taken" in facts:
+        facts["taken"] = tuple(Taken(*each) for each in facts["taken"])
     if "cause" in facts:
         facts["cause"] = Cause(facts["cause"])
     cls = EVENTS[kind]
     if issubclass(cls, StepEvent):
         facts |= {"step": step, "attempt": attempt}
-    elif issubclass(cls, (UndoRetried, Settled)):
+    elif issubclass(cls, (UndoRetried, Settled, SagaForked, SagaSuperseded)):
         facts["step"] = step
     return cls(**facts)

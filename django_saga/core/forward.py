@@ -274,7 +274,7 @@ def step_retried(
 ) -> Decision:
     dead = _held_up_at(definition, state, event.step)
     again = tries.opened_again(definition, dead, now)
-    reason = _what_is_left(definition, {**state.steps, dead.name: again})
+    reason = what_is_left(definition, {**state.steps, dead.name: again})
     return Decision(SagaStatus.RUNNING, {dead.name: again}, *reason)
 
 
@@ -297,7 +297,7 @@ def step_marked_done(
 
 def _settled(definition: SagaDefinition, state: SagaState, ended: StepState, now: datetime) -> Decision:
     """Go past a step that a person settled; the saga stays held up while another one is dead."""
-    reason, culprit = _what_is_left(definition, {**state.steps, ended.name: ended})
+    reason, culprit = what_is_left(definition, {**state.steps, ended.name: ended})
     rest = state._replace(status=SagaStatus.RUNNING, reason=reason, culprit=culprit)
     return _go_past(definition, rest, ended, now, reason, culprit)
 
@@ -316,8 +316,8 @@ def _holds_up(definition: SagaDefinition, steps: Mapping[str, StepState], step: 
     return step.is_dead and not replaced and _must_go_forward(definition, step)
 
 
-def _what_is_left(definition: SagaDefinition, steps: Mapping[str, StepState]) -> tuple[str, str]:
-    """Give reason and culprit of a saga whose steps are ``steps``."""
+def what_is_left(definition: SagaDefinition, steps: Mapping[str, StepState]) -> tuple[str, str]:
+    """Give reason and culprit of a saga that goes forward with ``steps``."""
     opened = [steps[name] for name in definition.order if name in steps]
     for step in opened:
         if _holds_up(definition, steps, step):

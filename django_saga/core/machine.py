@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from django_saga.core import back, events, forward, tries
+from django_saga.core import back, events, fork, forward, tries
 from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, StepEvent
@@ -23,8 +23,10 @@ from django_saga.exceptions import IllegalTransition
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
     """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``, which for a
     saga with priority has passed; none of them is opened while it waits for its locks. ``event.held``: they
-    have no time yet.
+    have no time yet. A fork begins with the steps it took over.
     """
+    if isinstance(event, events.SagaForked):
+        return fork.begin(definition, event, now=now)
     if event.waits:
         return SagaState(SagaStatus.PENDING, {}, deadline_at=event.deadline_at)
     if event.held:  # its alarm is set when it is its turn
@@ -181,4 +183,5 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
         for kind, rule in ((events.SagaPaused, forward.paused), (events.SagaResumed, forward.resumed))
     },
     (SagaStatus.STUCK, events.SagaResumed): forward.resumed,
+    **{(status, events.SagaSuperseded): fork.superseded for status in SagaStatus if not status.is_terminal},
 }

@@ -17,6 +17,8 @@ SKIPPED_OVER = "step skipped"
 STOOD_IN = "alternate taken"
 FORWARD_REASONS = frozenset({SKIPPED_OVER, STOOD_IN})
 PAST_PIVOT = "failed past the pivot"
+# Why a saga ended that another one goes on in place of.
+FORKED = "forked"
 # Why a step in doubt is open again: not to be tried, but to find out how it ended.
 PROBING = "being probed"
 # Why a step is open whose function is not to run yet: its condition is asked first.

@@ -81,8 +81,8 @@ class Context:
 
     @property
     def saga_id(self) -> UUID:
-        """The saga's id."""
-        return self._task.row.saga_id
+        """The saga's id; in a compensation that a fork took over, of the saga in which the step had run."""
+        return self._task.row.ran_in or self._task.row.saga_id
 
     @property
     def saga(self) -> str:

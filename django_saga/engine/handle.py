@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # How long ``result()`` waits between looks, in seconds: at first a saga may end in milliseconds, later it
 # will take a while.
 _FIRST_LOOK, _LONGEST_LOOK = 0.002, 0.25
-_READ = ("status", "reason", "culprit", "definition_id")
+_READ = ("status", "reason", "culprit", "definition_id", "superseded_by")
 
 
 class SagaHandle:
@@ -59,6 +59,17 @@ class SagaHandle:
     async def astatus(self) -> SagaStatus:
         """Async twin of ``status``."""
         return await sync_to_async(lambda: self.status)()
+
+    @property
+    def successor(self) -> SagaHandle | None:
+        """The saga that goes on in place of this one, once it was forked."""
+        found = SagaInstance.objects.using(self.using).filter(pk=self.id)
+        fork = found.values_list("superseded_by", flat=True).first()
+        return None if fork is None else SagaHandle(self._program, fork, self.using)
+
+    async def asuccessor(self) -> SagaHandle | None:
+        """Async twin of ``successor``."""
+        return await sync_to_async(lambda: self.successor)()
 
     def result(self, timeout: float | timedelta | None = None) -> Any:
         """Wait for the saga's end and give its result: its last step's, or ``{step: result}`` when it ends
@@ -139,6 +150,7 @@ class SagaHandle:
         dead = "" if row.reason == PAST_PIVOT else "a compensation is dead and "
         told = {
             SagaStatus.COMPENSATED: f"was undone: {row.reason}{at}",
+            SagaStatus.SUPERSEDED: f"is superseded: saga {row.superseded_by} goes on in its place",
             SagaStatus.STUCK: f"is stuck, {dead}a person is needed ({row.reason}{at})",
         }.get(SagaStatus(row.status), f"is {row.status}")
         return SagaFailed(f"Saga {self.name} {self.id} {told}.", saga_id=self.id, status=row.status)

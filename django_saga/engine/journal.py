@@ -3,11 +3,11 @@
     lock the batch's sagas, ordered by id → check the steps' tokens (the fence) → load the steps they need
     → ``machine.decide`` for each → write steps, sagas and history → commit
 
-Invariant: a step's row, its saga's row and the history change only here, in ``engine.migration`` and in
-``store.claims``, always under the saga's lock (claims and leases, which no decision depends on, under the
-step row's). Two branches that end together are decided one after the other by that lock, so a join is opened
-exactly once. An outcome counts only while the token it was claimed with is the row's: a late one changes
-nothing.
+Invariant: a step's row, its saga's row and the history change only here, in ``engine.migration``,
+``engine.forking`` and ``store.claims``, always under the saga's lock (claims and leases, which no decision
+depends on, under the step row's). Two branches that end together are decided one after the other by that
+lock, so a join is opened exactly once. An outcome counts only while the token it was claimed with is the
+row's: a late one changes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from django_saga.engine.tasks import Outcome as Ended
 from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
-from django_saga.store import clock, definitions, history, locks, pauses, sagas, waiting
+from django_saga.store import claims, clock, definitions, history, locks, pauses, sagas, waiting
 from django_saga.store.rows import StepRow
 
 
@@ -330,16 +330,24 @@ def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:
             wanting.add(work.saga.id)
         ready.append((work, row, payloads))
     stored = sagas.payloads(using, list(wanting)) if wanting else {}
+    elsewhere = {row.ran_in or row.saga_id for work, row in handed if not _shares_input(work, row)}
+    inputs = claims.inputs(using, elsewhere) if elsewhere else {}
     tasks = []
     for work, row, payloads in ready:
         assert work.task is not None
         found = stored.get(work.saga.id, payloads)
-        task = Task(row, work.task.program, work.task.input, found, using=using)
+        text = work.task.input if _shares_input(work, row) else inputs[row.ran_in or row.saga_id][1]
+        task = Task(row, work.task.program, text, found, using=using)
         task.known = _known(work, row)
         if row.undo:
             task.background = _background(work)
         tasks.append(task)
     return tasks
+
+
+def _shares_input(work: Work, row: StepRow) -> bool:
+    """True unless one of the step and the task at hand ran in another saga, with an input of its own."""
+    return work.task is not None and work.task.row.ran_in == row.ran_in
 
 
 def _known(work: Work, row: StepRow) -> dict[str, StepRow] | None:

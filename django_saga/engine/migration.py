@@ -83,7 +83,7 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
             saga.paused_at is not None,
         )
         after = migration.migrate(route.old, route.new.definition, state, route.event, now=now)
-        _require_fitting(using, saga_id, route)
+        _require_fitting(using, saga_id, route, rows)
         if dry_run:
             return Moved(state.status, after.status)
         fault_point("operator.after_lock")
@@ -101,7 +101,7 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
     return Moved(state.status, after.status, recorded)
 
 
-def _require_fitting(using: str, saga_id: UUID, route: Route) -> None:
+def _require_fitting(using: str, saga_id: UUID, route: Route, rows: Mapping[str, StepRow]) -> None:
     """Raise ``MigrationRefused`` when what is stored is not of the types that the new version declares."""
     if claims.graphs(using, [saga_id]).get(saga_id) is not None:
         raise MigrationRefused("it was composed at run time: its graph is its own")
@@ -111,11 +111,14 @@ def _require_fitting(using: str, saga_id: UUID, route: Route) -> None:
     ):
         raise MigrationRefused("one of the versions takes locks in another way than the other")
     reasons = []
-    [(_, text, _)] = claims.inputs(using, {saga_id}).values()
-    try:
-        route.new.decode_input(encoding.decode(text))
-    except (EncodingError, InvalidInput) as error:
-        reasons.append(f"its input does not fit v{route.event.to_version}: {error}")
+    # Steps that a fork took over are undone with the inputs they were done with.
+    origins = {row.ran_in for row in rows.values() if row.ran_in is not None}
+    for whose, (_, text, _) in sorted(claims.inputs(using, {saga_id, *origins}).items()):
+        try:
+            route.new.decode_input(encoding.decode(text))
+        except (EncodingError, InvalidInput) as error:
+            what = "its input" if whose == saga_id else f"the input of {whose}, which it was forked from,"
+            reasons.append(f"{what} does not fit v{route.event.to_version}: {error}")
     names = dict(route.event.renamed)
     for step, (result, _) in sorted(sagas.payloads(using, [saga_id]).get(saga_id, {}).items()):
         try:

@@ -34,5 +34,5 @@ def new_row(
         state.deadline_at,
         state.reason,
         "",
-        now,
+        created_at=now,
     )

@@ -89,7 +89,7 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     """Make tasks of claimed rows, with all payloads they may ask for."""
     if not rows:
         return []
-    inputs = claims.inputs(using, {row.saga_id for row in rows})
+    inputs = claims.inputs(using, {key for row in rows for key in (row.saga_id, row.ran_in) if key})
     # It was being claimed as its saga was paused, so it kept its lane.
     if paused := [row for row in rows if inputs[row.saga_id][2] and row.was_due_at is not None]:
         pauses.put_aside_of_sagas(using, paused)
@@ -103,6 +103,8 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     why = sagas.reasons(using, list(turned)) if turned else {}
     for row in rows:
         status, text, _ = inputs[row.saga_id]
+        if row.ran_in is not None:
+            text = inputs[row.ran_in][1]
         task = Task(row, carried[row.saga_id], text, using=using)
         task.wanted = task.undo or status in (SagaStatus.RUNNING, SagaStatus.PENDING)
         if row.id in rich:

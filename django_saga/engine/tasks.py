@@ -118,8 +118,8 @@ class Task:
 
     @property
     def idempotency_key(self) -> str:
-        """The same on every attempt, also after a crash."""
-        return f"{self.row.saga_id}:{self.row.name}:{'undo' if self.undo else 'do'}"
+        """The same on every attempt, also after a crash, and in whichever saga the step is undone."""
+        return f"{self.row.ran_in or self.row.saga_id}:{self.row.name}:{'undo' if self.undo else 'do'}"
 
 
 @dataclass(slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory
@@ -22,6 +23,8 @@ def as_json(story: Story, *, tracebacks: bool) -> dict[str, Any]:
         "reason": saga.reason,
         "culprit": saga.culprit,
         "idempotency_key": saga.idempotency_key,
+        "forked_from": _id(saga.forked_from),
+        "superseded_by": _id(saga.superseded_by),
         "started_at": _iso(saga.created_at),
         "deadline_at": _iso(saga.deadline_at),
         "finished_at": _iso(saga.finished_at),
@@ -67,7 +70,8 @@ def _step_json(story: Story, step: StepStory, tracebacks: bool) -> dict[str, Any
             "attempt": row.attempt,
             "outcome": row.outcome,
             "reason": row.reason,
-            "worker": str(row.owner) if row.owner else None,
+            "ran_in": _id(row.ran_in),
+            "worker": _id(row.owner),
             "due_at": _iso(row.due_at),
             "waits_for": story.waits_for(row),
             "deadline_at": _iso(row.deadline_at),
@@ -94,11 +98,15 @@ def _attempt_json(attempt: Attempt, tracebacks: bool) -> dict[str, Any]:
         "at": _iso(event.at),
         "started_at": _iso(event.started_at),
         "ended_at": _iso(event.ended_at),
-        "worker": str(event.worker) if event.worker else None,
+        "worker": _id(event.worker),
         "error_class": event.error_class,
         "error": event.error,
     }
     return told | {"traceback": event.traceback} if tracebacks else told
+
+
+def _id(key: UUID | None) -> str | None:
+    return str(key) if key else None
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -27,6 +27,8 @@ _UNDO = (StepStatus.UNDO_SCHEDULED, StepStatus.UNDOING, StepStatus.UNDONE, StepS
 _TURNS = {
     "cancel_requested": "cancelled",
     "deadline_passed": "turned back: its deadline passed",
+    "saga_forked": "went on in place of another saga",
+    "saga_superseded": "another saga went on in its place",
     "saga_paused": "paused",
     "saga_resumed": "resumed",
     "undo_retried": "an operator had the compensation tried again",
@@ -38,6 +40,7 @@ _TURNS = {
     "taken_back": "taken back: the step that started it is undone",
     "migrated": "went on by another version",
 }
+_FORKS = ("saga_forked", "saga_superseded")
 
 
 class Tree:
@@ -85,6 +88,10 @@ class Tree:
             yield f"  parent    {plain(parent.name)} {parent.saga_id}, step {plain(parent.step)}{item}"
         if saga.idempotency_key:
             yield f"  key       {plain(saga.idempotency_key)}"
+        if saga.forked_from:
+            yield f"  fork of   {saga.forked_from}"
+        if saga.superseded_by:
+            yield f"  fork      {saga.superseded_by}, which goes on in its place"
         yield f"  started   {clock_time(saga.created_at)} ({ago(saga.created_at, now)})"
         if saga.deadline_at:
             yield f"  deadline  {clock_time(saga.deadline_at)} ({ago(saga.deadline_at, now)})"
@@ -125,7 +132,8 @@ class Tree:
         for event in self.story.turns:
             if event.kind in _TURNS:
                 said = f": {one_line(event.error)}" if event.error else ""
-                step = f" of {plain(event.step)}" if event.step else ""
+                of = "at" if event.kind in _FORKS else "of"
+                step = f" {of} {plain(event.step)}" if event.step else ""
                 yield f"  {clock_time(event.at)}  {_TURNS[event.kind]}{step}{_route(event)}{said}"
 
     # --- a step -----------------------------------------------------------------------------------
@@ -145,6 +153,8 @@ class Tree:
         notes += [f"when {plain(step.node.when)}"] if step.node.when else []
         notes += [f"stands in for {plain(step.node.stands_in_for)}"] if step.node.stands_in_for else []
         notes += [f"queue {plain(step.node.queue)}"] if step.node.queue != "default" else []
+        if step.row and step.row.ran_in:
+            notes.append("taken over")
         if step.row and step.row.partial:
             notes.append("handed over partial work")
         sign = f"{self.terminal.bare_sign(shape)} {plain(step.node.name)}"

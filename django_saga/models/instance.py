@@ -41,6 +41,13 @@ class SagaInstance(models.Model):
     )
     input_digest = models.CharField(_("input digest"), max_length=64)
     idempotency_key = ExactCharField(_("idempotency key"), max_length=200, null=True)
+    # No foreign keys, which would need an index: few rows have them, and they are followed by primary key.
+    forked_from = models.UUIDField(
+        _("forked from"), null=True, help_text=_("The saga in place of which it goes on.")
+    )
+    superseded_by = models.UUIDField(
+        _("superseded by"), null=True, help_text=_("The saga that goes on in its place.")
+    )
     created_at = models.DateTimeField(_("started at"))
     deadline_at = models.DateTimeField(_("deadline"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)

@@ -42,6 +42,11 @@ class SagaStep(models.Model):
         verbose_name=_("saga"),
     )
     name = models.CharField(_("name"), max_length=100)
+    # Its idempotency keys are made of that saga's id, and its input is that saga's, also where it is undone.
+    # No foreign key, which would need an index: few rows have it.
+    ran_in = models.UUIDField(
+        _("ran in"), null=True, help_text=_("The saga it ran in, of a step that a fork took over.")
+    )
     # What a worker has to have registered to claim the row; here as well, since claims look at one table
     # only.
     definition_id = models.BigIntegerField(_("definition"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from django_saga.core.outline import of_saga
 from django_saga.core.state import StepState
-from django_saga.core.states import LIVE_SAGA, LIVE_STEP, OWNED_STEP, Outcome, StepStatus
+from django_saga.core.states import LIVE_SAGA, LIVE_STEP, OWNED_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.engine import past
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaStep
 from django_saga.observability.story import Story, assemble
@@ -22,6 +22,8 @@ def read(using: str, saga: SagaInstance, at: datetime, *, tracebacks: bool = Fal
     then = copy.copy(saga)
     then.status, then.reason, then.culprit = state.status.value, state.reason, state.culprit
     then.deadline_at = state.deadline_at
+    if state.status is not SagaStatus.SUPERSEDED:
+        then.superseded_by = None
     then.finished_at = None if state.status in LIVE_SAGA else found.until[-1].at
     if found.version != saga.definition.version:
         then.definition = SagaDefinition.objects.using(using).get(name=saga.name, version=found.version)
@@ -46,7 +48,11 @@ def _row(
     saga: SagaInstance, step: StepState, stored: SagaStep | None, found: past.Past, at: datetime
 ) -> SagaStep:
     """Make the row that the step had. Results are never overwritten, so today's are those of then."""
-    told = [event for event in found.until if event.step == step.name]
+    told = [
+        event
+        for event in found.until
+        if event.step == step.name and event.kind not in ("saga_forked", "saga_superseded")
+    ]
     waits = [event for event in told if event.kind == "step_waits"]
     has_effect = step.outcome is Outcome.SUCCEEDED or step.partial
     row = SagaStep(
@@ -68,6 +74,7 @@ def _row(
         compensation_data=stored.compensation_data if stored and has_effect else None,
         created_at=stored.created_at if stored else found.until[0].at,
         ended_at=told[-1].at if told and step.status not in LIVE_STEP else None,
+        ran_in=stored.ran_in if stored else None,
     )
     if step.is_open:
         _own(row, step, stored, found.since, at)

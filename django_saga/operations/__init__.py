@@ -10,6 +10,7 @@ from django_saga.operations.actions import (
 )
 from django_saga.operations.approvals import approve, reject
 from django_saga.operations.circuits import close_circuit
+from django_saga.operations.forking import fork
 from django_saga.operations.migrations import migrate_sagas
 from django_saga.operations.pausing import pause, resume
 
@@ -18,6 +19,7 @@ __all__ = [
     "cancel",
     "close_circuit",
     "compensate",
+    "fork",
     "mark_done",
     "migrate_sagas",
     "pause",

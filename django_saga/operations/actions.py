@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from django_saga.core.events import (
 from django_saga.dsl.registry import registry
 from django_saga.engine import announcing, journal, wake
 from django_saga.engine.graphs import program_of
+from django_saga.engine.tasks import Recorded
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
 from django_saga.faults import fault_point
 from django_saga.models import SagaInstance, SagaOperation
@@ -80,16 +82,37 @@ def act(
     result: Any = None,
 ) -> None:
     """Feed ``event`` to a saga and record that it was done, or refused."""
+
+    def tell(using: str, saga: SagaInstance) -> tuple[Recorded, str]:
+        registered = registry.get(saga.definition.name, saga.definition.version)
+        program = program_of(using, registered, saga.pk)
+        text = program.encode_result(step, result) if isinstance(event, StepMarkedDone) else None
+        return journal.tell(using, saga.pk, program.definition, event, why=why, result=text), ""
+
+    carry_out(action, saga_id, tell, step=step, by=by, why=why, using=using)
+
+
+def carry_out(
+    action: str,
+    saga_id: UUID | str,
+    do: Callable[[str, SagaInstance], tuple[Recorded, str]],
+    *,
+    step: str,
+    by: str,
+    why: str,
+    using: str | None,
+) -> None:
+    """Do something to a saga and record in the same transaction that it was done, or refused.
+
+    ``do`` takes the alias and the saga; it gives what it recorded, and what the audit is to say of it.
+    """
     using = using or get_settings().database
     saga = find(using, saga_id)
-    refusal = ""
+    refusal = detail = ""
     with transaction.atomic(using=using):
         before = after = locked_status(using, saga.pk)
         try:
-            registered = registry.get(saga.definition.name, saga.definition.version)
-            program = program_of(using, registered, saga.pk)
-            text = program.encode_result(step, result) if isinstance(event, StepMarkedDone) else None
-            recorded = journal.tell(using, saga.pk, program.definition, event, why=why, result=text)
+            recorded, detail = do(using, saga)
         except (IllegalTransition, UnknownSaga) as error:
             refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
         else:
@@ -98,11 +121,11 @@ def act(
         SagaOperation.objects.using(using).create(
             saga_id=saga.pk,
             action=action,
-            step=step,
+            step=step[:100],
             actor=by[:150],
             why=why,
             result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
-            detail=refusal,
+            detail=refusal or detail,
             before=before,
             after=after,
             at=clock.now(using),

@@ -77,6 +77,11 @@ def release(using: str, saga_ids: Sequence[UUID]) -> int:
     return freed
 
 
+def hand_over(using: str, saga_id: UUID, to: UUID) -> None:
+    """Have another saga hold all that ``saga_id`` holds, since when that does: nobody gets in between."""
+    SagaLock.objects.using(using).filter(saga_id=saga_id).update(saga_id=to)
+
+
 def collides_quietly(using: str) -> bool:
     """True where an insert that meets a taken target leaves nothing behind.
 

@@ -36,6 +36,7 @@ class StepRow:
     deadline_at: datetime | None
     reason: str
     error: str
+    ran_in: UUID | None = None  # the saga it ran in, and took its input from, where a fork took it over
     created_at: datetime = STORED
     claimed_at: datetime | None = None
     ended_at: datetime | None = None
@@ -120,6 +121,7 @@ class StepRow:
             self.deadline_at,
             self.reason,
             self.error,
+            self.ran_in,
             self.created_at,
             self.claimed_at,
             self.ended_at,
@@ -141,5 +143,5 @@ KEPT = ("claimed_at", "ended_at", "result", "compensation_data")
 LIGHT = ALL[: ALL.index("created_at")]
 # Of a row that is owned, it also matters since when.
 OWNED = ALL[: ALL.index("claimed_at") + 1]
-IMMUTABLE = frozenset({"id", "saga_id", "name", "definition_id", "queue", "created_at"})
+IMMUTABLE = frozenset({"id", "saga_id", "name", "definition_id", "queue", "ran_in", "created_at"})
 CHANGING = tuple(column for column in ALL if column not in IMMUTABLE)

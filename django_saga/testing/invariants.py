@@ -19,6 +19,7 @@ from django_saga.core.events import (
     Event,
     LocksGranted,
     Migrated,
+    SagaForked,
     SagaStarted,
     Settled,
     StepEvent,
@@ -89,6 +90,7 @@ class _Saga:
     told: list[Event]
     facts: list[Event]  # what was told, with the names that steps have today
     moved_at: int  # how many of them are from before it went on by its present version
+    heir: SagaForked | None = None  # how the saga begins that goes on in its place
 
     @property
     def status(self) -> SagaStatus:
@@ -126,6 +128,8 @@ class _Saga:
             found += self.begins(line[-1], undo=False)
         settled = (StepSkipped, StepMarkedDone, ConditionNotMet)
         found += [at for at, e in enumerate(self.facts) if isinstance(e, settled) and e.step in line]
+        if isinstance(self.told[0], SagaForked) and not self.moved_at:
+            found += [0 for taken in self.told[0].taken if taken.step in line]
         return sorted(found)
 
     def begins(self, step: str, *, undo: bool) -> list[int]:
@@ -148,6 +152,11 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
     locks: dict[UUID, list[SagaLock]] = defaultdict(list)
     for lock in SagaLock.objects.using(using).filter(saga_id__in=ids):
         locks[lock.saga_id].append(lock)
+    heirs = {row.superseded_by for row in rows if row.superseded_by}
+    begun = {
+        event.saga_id: history.fact(event)
+        for event in SagaEvent.objects.using(using).filter(saga_id__in=heirs, kind=SagaForked.kind)
+    }
     for row in rows:
         try:
             found = registry.get(row.name, row.definition.version)
@@ -157,8 +166,18 @@ def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
         told = [history.fact(event) for event in events[row.pk]]
         moves = [at for at, event in enumerate(told) if isinstance(event, Migrated)]
         moved_at = moves[-1] + 1 if moves else 0
+        heir = begun.get(row.superseded_by) if row.superseded_by else None
+        assert isinstance(heir, SagaForked | None)
         yield _Saga(
-            row, definition, steps[row.pk], events[row.pk], locks[row.pk], told, _renamed(told), moved_at
+            row,
+            definition,
+            steps[row.pk],
+            events[row.pk],
+            locks[row.pk],
+            told,
+            _renamed(told),
+            moved_at,
+            heir,
         )
 
 
@@ -247,6 +266,25 @@ def _held_back(saga: _Saga, step: str, dead: Sequence[str]) -> bool:
         return bool(dead)
     behind = any(step in saga.definition.ancestors[name] for name in dead)
     return behind and policy is CompensationPolicy.SKIP_DEPENDENTS
+
+
+def _hands_over_what_it_did(saga: _Saga) -> Iterator[str]:
+    """What a superseded saga would have to undo is its fork's; a fork knows where each of its steps ran."""
+    if saga.status is SagaStatus.SUPERSEDED:
+        taken = {each.step for each in saga.heir.taken} if saga.heir else set()
+        if saga.heir is None or saga.heir.origin != str(saga.row.pk):
+            yield "superseded, but no saga goes on in its place"
+        for name, row in saga.steps.items():
+            owed = row.status in (StepStatus.SUCCEEDED, StepStatus.UNKNOWN) or row.partial
+            if owed and row.status != StepStatus.UNDONE and saga.definition[name].undo and name not in taken:
+                yield f"step {name} is {row.status}, and its fork did not take it over"
+    elif saga.row.superseded_by is not None:
+        yield f"superseded by {saga.row.superseded_by}, but {saga.status}"
+    begun = saga.told[0]
+    taken = {each.step for each in begun.taken} if isinstance(begun, SagaForked) else set()
+    elsewhere = {name for name, row in saga.steps.items() if row.ran_in}
+    if not saga.moved_at and elsewhere != taken:
+        yield f"it took over {sorted(taken)}, its rows that ran elsewhere are {sorted(elsewhere)}"
 
 
 def _is_never_lost(saga: _Saga) -> Iterator[str]:
@@ -369,6 +407,7 @@ def _holds_its_locks(saga: _Saga) -> Iterator[str]:
 CHECKS: tuple[Callable[[_Saga], Iterator[str]], ...] = (
     _folds_to_its_rows,
     _ends_as_its_steps_do,
+    _hands_over_what_it_did,
     _is_never_lost,
     _keeps_the_order,
     _runs_only_what_is_wanted,

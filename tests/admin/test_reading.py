@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from django_saga import operations
 from django_saga.exceptions import SagaFailed
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaStep
 from tests.admin.page import list_url, row_url
@@ -55,6 +56,20 @@ def test_the_list_of_sagas_says_where_each_stands(look):
         [f"order v1 {short(running)}", "order-1", "▶ running", "charge, attempt 2", began],
         [f"order v1 {short(done)}", "-", "✔ completed", "took <span>", began],
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_pages_of_a_forked_saga_and_of_its_fork_lead_to_each_other(look):
+    saga = ViewedSaga.start({"sku": "A-1"})
+    fork = operations.fork(saga.id, "reserve", by="ann", why="another one")
+
+    pages = look(row_url("sagainstance", saga.id)), look(row_url("sagainstance", fork.id))
+
+    assert "» superseded" in pages[0].text
+    assert "another saga went on in its place" in pages[0].text
+    assert "went on in place of another saga" in pages[1].text
+    assert pages[0].leads_to(row_url("sagainstance", fork.id))
+    assert pages[1].leads_to(row_url("sagainstance", saga.id))
 
 
 def test_a_stuck_sagas_page_says_what_to_do_and_shows_its_steps(look):

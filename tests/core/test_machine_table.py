@@ -42,7 +42,8 @@ def state(saga: SagaStatus, step: StepStatus) -> SagaState:
 
 
 def test_the_table_holds_these_moves_and_no_other():
-    always = {"step_succeeded", "step_failed", "step_unknown", "step_waits", "saga_paused", "saga_resumed"}
+    word = {"saga_paused", "saga_resumed", "saga_superseded"}
+    always = {"step_succeeded", "step_failed", "step_unknown", "step_waits", *word}
     always |= {"condition_met", "condition_not_met"}
     forward = {*always, "deadline_passed", "cancel_requested"}
     back = {*always, "step_not_started", "undo_retried"}
@@ -59,7 +60,7 @@ def test_the_table_holds_these_moves_and_no_other():
         "compensating": back,
         "completed": {"taken_back"},
         "compensated": set(),
-        "stuck": {*settled, "undo_retried", "saga_resumed", "taken_back"},
+        "stuck": {*settled, "undo_retried", "saga_resumed", "saga_superseded", "taken_back"},
         "superseded": set(),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Edit, Mutation
 
+_FORKS = "tests/operations/test_forks"
 _RACES = "tests/interleaving"
 
 MUTATIONS = (
@@ -160,5 +161,83 @@ MUTATIONS = (
             ),
         ),
         f"{_RACES}/test_children.py::test_an_end_while_the_parent_looks_is_seen_in_every_order",
+    ),
+    Mutation(
+        "M60",
+        "a saga is forked while a worker has a step of it",
+        (
+            Edit(
+                "django_saga/engine/forking.py",
+                "tuple(sorted(row.name for row in rows.values() if row.id in flying))",
+                "()",
+            ),
+        ),
+        f"{_RACES}/test_forks.py::test_a_step_that_is_claimed_meanwhile_is_run_by_the_saga_or_by_its_fork",
+    ),
+    Mutation(
+        "M61",
+        "what a fork took over is undone with a key of the fork's",
+        (Edit("django_saga/engine/tasks.py", "{self.row.ran_in or self.row.saga_id}", "{self.row.saga_id}"),),
+        f"{_FORKS}.py::test_a_fork_that_turns_back_undoes_each_effect_once_and_the_original_none",
+    ),
+    Mutation(
+        "M62",
+        "what a fork took over is undone with the fork's input, where its worker hands it on",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "work.task is not None and work.task.row.ran_in == row.ran_in",
+                "True",
+            ),
+        ),
+        f"{_FORKS}.py::test_a_fork_that_turns_back_undoes_each_effect_once_and_the_original_none",
+    ),
+    Mutation(
+        "M63",
+        "what a fork took over is undone with the fork's input, where it is claimed",
+        (
+            Edit(
+                "django_saga/engine/recovery.py",
+                "            text = inputs[row.ran_in][1]\n",
+                "            pass\n",
+            ),
+        ),
+        f"{_FORKS}.py::test_a_claimed_compensation_that_was_taken_over_has_the_input_it_was_done_with",
+    ),
+    Mutation(
+        "M64",
+        "a compensation that its worker left behind is called off by a fork",
+        (
+            Edit(
+                "django_saga/core/fork.py",
+                " and step.outcome is Outcome.SUCCEEDED and step.name not in event.undo_tried",
+                " and step.outcome is Outcome.SUCCEEDED",
+            ),
+        ),
+        f"{_FORKS}_refused.py::test_a_compensation_that_was_left_behind_by_its_worker_counts_as_tried",
+    ),
+    Mutation(
+        "M65",
+        "the original's locks are not handed over",
+        (Edit("django_saga/engine/forking.py", "    locks.hand_over(using, saga_id, new.id)\n", ""),),
+        f"{_RACES}/test_forks.py::test_nobody_takes_the_lock_while_it_goes_over_to_the_fork",
+    ),
+    Mutation(
+        "M66",
+        "a saga that was cancelled goes on as its fork",
+        (Edit("django_saga/engine/forking.py", "        rules.require_wanted(told)\n", ""),),
+        f"{_RACES}/test_forks.py::test_of_a_cancellation_and_a_fork_exactly_one_is_done",
+    ),
+    Mutation(
+        "M67",
+        "a fork begins before steps whose effects nobody would undo",
+        (
+            Edit(
+                "django_saga/core/fork.py",
+                "        elif name in passed and name not in behind:\n",
+                "        elif name in passed:\n",
+            ),
+        ),
+        "tests/core/test_machine_forks.py::test_a_fork_takes_over_what_was_done_and_leaves_nothing_to_undo",
     ),
 )

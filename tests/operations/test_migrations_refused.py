@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_saga import Saga, step
+from django_saga import Saga, operations, step
 from django_saga.core.events import DeadlinePassed
 from django_saga.engine import journal
 from django_saga.exceptions import (
@@ -174,3 +174,14 @@ def test_a_saga_costs_a_bounded_number_of_statements(old, new):
     one = statements(1)
 
     assert statements(11) - one <= 10 * 22
+
+
+def test_a_fork_is_not_moved_where_what_it_took_over_could_not_be_undone_with_its_input(old, define):
+    handle = reserved(old)
+    define(2, "reserve", "ship", input=Receipt)
+    operations.fork(handle.id, "ship", input={"number": 1}, by="ada")
+
+    [(outcome, why, _)] = fates(migrate(mapping={}))
+
+    assert outcome == "refused"
+    assert why.startswith(f"the input of {handle.id}, which it was forked from, does not fit v2")
