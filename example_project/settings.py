@@ -6,8 +6,8 @@ DJANGO_SECRET_KEY      without it every process makes its own: sessions end with
 DJANGO_ALLOWED_HOSTS   names of the site, separated by commas (default: this machine only)
 DATABASE_URL           such as postgresql://user@host/name (default: the SQLite file EXAMPLE_SQLITE)
 EXAMPLE_SQLITE         path of the SQLite file (default: example.sqlite3 beside manage.py)
-SHOP_PAYMENTS_URL      the payment service (default http://127.0.0.1:8101)
-SHOP_SHIPPING_URL      the shipping service (default http://127.0.0.1:8102)
+EXAMPLE_PAYMENTS_URL   the payment service (default http://127.0.0.1:8101)
+EXAMPLE_SHIPPING_URL   the shipping service (default http://127.0.0.1:8102)
 =====================  ==========================================================================
 """
 
@@ -143,14 +143,14 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     # Several models have a field called ``status``: each list of choices gets a name of its own.
     "ENUM_NAME_OVERRIDES": {
-        "OrderStatus": "example_project.shop.models.OrderStatus",
+        "CaseStatus": "example_project.cases.models.CaseStatus",
         "SagaStatus": "django_saga.models.SagaInstance.Status",
         "StepStatus": "django_saga.models.SagaStep.Status",
     },
 }
 
-SHOP_PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8101")
-SHOP_SHIPPING_URL = os.environ.get("SHOP_SHIPPING_URL", "http://127.0.0.1:8102")
-# How long the shop waits for one answer of a service. Longer than a usual answer takes, and shorter than the
+PAYMENTS_URL = os.environ.get("EXAMPLE_PAYMENTS_URL", "http://127.0.0.1:8101")
+SHIPPING_URL = os.environ.get("EXAMPLE_SHIPPING_URL", "http://127.0.0.1:8102")
+# How long an app waits for one answer of a service. Longer than a usual answer takes, and shorter than the
 # time limit of the step: a timed-out call is then an error of that call and not of the whole attempt.
-SHOP_SERVICE_TIMEOUT = timedelta(seconds=2)
+SERVICE_TIMEOUT = timedelta(seconds=2)

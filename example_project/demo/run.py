@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from example_project.clients import http
 from example_project.demo.children import Child, ChildDied
 from example_project.demo.screen import Screen, Speed
 from example_project.demo.shop import Shop
 from example_project.demo.stage import CannotStart, emptied, free_port, site_port
-from example_project.shop import http
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_EVERY = timedelta(seconds=0.25)
@@ -109,7 +109,7 @@ class Demo:
         raise AssertionError("looking without a limit has no end")
 
     def _environment(self) -> dict[str, str]:
-        ours = ("DATABASE_URL", "DJANGO_", "EXAMPLE_", "SHOP_")
+        ours = ("DATABASE_URL", "DJANGO_", "EXAMPLE_")
         env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         if self.options.database_url:
             env["DATABASE_URL"] = self.options.database_url
@@ -117,8 +117,8 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": "example_project.settings",
             "DJANGO_SECRET_KEY": os.urandom(32).hex(),
             "EXAMPLE_SQLITE": str(self.options.directory.resolve() / "shop.sqlite3"),
-            "SHOP_PAYMENTS_URL": self.services["payments"],
-            "SHOP_SHIPPING_URL": self.services["shipping"],
+            "EXAMPLE_PAYMENTS_URL": self.services["payments"],
+            "EXAMPLE_SHIPPING_URL": self.services["shipping"],
         }
 
     def _start_processes(self) -> None:

@@ -14,14 +14,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError
 
+from example_project.clients import http
 from example_project.demo.stage import CannotStart
 from example_project.demo.verify import Books, Effect, End, OrderFact, disagreements
 from example_project.services.faults import Fault
-from example_project.shop import http
 
 if TYPE_CHECKING:
+    from example_project.cases.progress import Progress
     from example_project.shop.models import Order
-    from example_project.shop.progress import Progress
 
 LOGIN = PASSWORD = "demo"
 TIME_TO_REPORT = timedelta(seconds=10)
@@ -96,14 +96,16 @@ class Shop:
         self._last_before = Order.objects.order_by("pk").values_list("pk", flat=True).last() or 0
 
     def progress(self) -> Progress:
-        from example_project.shop.progress import progress
+        from example_project.cases.progress import progress
+        from example_project.shop.models import Order
+        from example_project.shop.sagas import OrderSaga
 
-        return progress()
+        return progress(Order, OrderSaga.name)
 
     def report(self, *, took: timedelta) -> Report:
         """Compare the shop's orders with the ledgers of the services."""
+        from example_project.cases.progress import with_sagas
         from example_project.shop.models import Order
-        from example_project.shop.progress import with_sagas
 
         orders = with_sagas(Order.objects.filter(pk__gt=self._last_before).select_related("product"))
         ledgers = [

@@ -11,8 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from django_saga.models import SagaWorker
+from example_project.cases.progress import progress, with_sagas
 from example_project.shop.models import Order
-from example_project.shop.progress import progress, with_sagas
+from example_project.shop.sagas import OrderSaga
 
 LATEST = 25
 REFRESH = timedelta(seconds=2)
@@ -24,7 +25,7 @@ SEEN_WITHIN = timedelta(minutes=1)
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
     """Show the counts and the latest orders; the page asks for itself again unless told to hold still."""
-    now = progress()
+    now = progress(Order, OrderSaga.name)
     is_still = request.GET.get("hold") == "1"
     workers = SagaWorker.objects.filter(seen_at__gte=timezone.now() - SEEN_WITHIN).exclude(
         state=SagaWorker.State.STOPPED

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from example_project.shop import http
+from example_project.clients import http
 from example_project.shop.order_file import BadLine, OrderLine
 
 TIMEOUT = timedelta(seconds=30)

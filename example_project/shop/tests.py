@@ -8,8 +8,10 @@ from unittest import mock
 from django.test import TestCase
 
 from django_saga.testing import SagaLab, assert_compensated, saga_matrix
-from example_project.shop import payments, shipping
-from example_project.shop.models import Order, OrderStatus, Product
+from example_project.cases.models import CaseStatus
+from example_project.clients import payments
+from example_project.shop import shipping
+from example_project.shop.models import Order, Product
 from example_project.shop.sagas import OrderInput, OrderSaga
 
 IN_STOCK = 10
@@ -76,12 +78,12 @@ class OrderSagaTests(TestCase):
                     assert self.payments.charged == {self.input.reference: AMOUNT}
                     assert self.shipping.sent == {self.input.reference}
                     assert self.product.stock == IN_STOCK - PIECES
-                    assert self.order.status == OrderStatus.COMPLETED
+                    assert self.order.status == CaseStatus.COMPLETED
                     continue
                 assert (self.payments.charged, self.shipping.sent) == ({}, set())
                 assert self.product.stock == IN_STOCK
                 accepted = not str(case).startswith("accept_order: fails")
-                assert self.order.status == (OrderStatus.CANCELLED if accepted else OrderStatus.PLACED)
+                assert self.order.status == (CaseStatus.CANCELLED if accepted else CaseStatus.PLACED)
 
     def test_the_customer_learns_why_an_order_was_cancelled(self) -> None:
         Product.objects.update(stock=1)

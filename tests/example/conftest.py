@@ -31,7 +31,7 @@ def site(
     pytest.importorskip("rest_framework", reason="the shop's API needs Django REST framework")
     directory = tmp_path_factory.mktemp("shop")
     with django_db_blocker.unblock(), database_of_its_own(directory) as database:
-        urls = {f"SHOP_{name.upper()}_URL": service.url for name, service in shop_services.items()}
+        urls = {f"EXAMPLE_{name.upper()}_URL": service.url for name, service in shop_services.items()}
         site = Site(directory, {**database, **urls})
         with site.running():
             yield site

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from django.db import connections
 
-from example_project.shop import http
+from example_project.clients import http
 from tests import databases
 from tests.processes import ROOT, RealProcess, wait_until
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from django_saga import OutcomeUnknown
+from example_project.clients import http
 from example_project.services import payments, shipping
 from example_project.services.faults import Fault, FaultPlan
-from example_project.shop import http
 from tests.example.services import RunningService, running
 
 CHARGE = {"card": "tok_visa", "amount": "12.50", "reference": "order-1"}

@@ -70,7 +70,7 @@ def test_the_schema_is_valid(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "schema.yaml"
 
     assert site.run("spectacular", "--validate", "--fail-on-warn", "--file", str(file)) == ""
-    assert "OrderStatus:" in file.read_text()
+    assert "CaseStatus:" in file.read_text()
 
 
 def test_a_catalogue_with_a_bad_line_is_refused_whole(site: Site, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The payment service, as the shop sees it."""
+"""The payment service, as the apps call it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from example_project.shop import http
+from example_project.clients import http
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Refund:
 def charge(*, card: str, amount: Decimal, reference: str, idempotency_key: str) -> Charge:
     """Take ``amount`` from ``card``; at most once per key, however often this is called."""
     answer = http.post(
-        f"{settings.SHOP_PAYMENTS_URL}/charges",
+        f"{settings.PAYMENTS_URL}/charges",
         {"card": card, "amount": str(amount), "reference": reference},
         idempotency_key=idempotency_key,
     )
@@ -39,9 +39,9 @@ def charge(*, card: str, amount: Decimal, reference: str, idempotency_key: str) 
 def refund(*, reference: str, idempotency_key: str) -> Refund:
     """Give back whatever was taken for ``reference``, and let nothing be taken for it later.
 
-    It names the order and not a charge: while the outcome of the charge is unknown, there is no charge id.
+    It names what was paid for and not a charge: while the charge is in doubt, there is no charge id.
     """
     answer = http.post(
-        f"{settings.SHOP_PAYMENTS_URL}/refunds", {"reference": reference}, idempotency_key=idempotency_key
+        f"{settings.PAYMENTS_URL}/refunds", {"reference": reference}, idempotency_key=idempotency_key
     )
     return Refund(refund_id=answer["refund_id"], amount=Decimal(answer["amount"]))

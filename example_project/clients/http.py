@@ -40,7 +40,7 @@ class _NoRedirects(HTTPRedirectHandler):
         return None
 
 
-# Without proxies: the services stand beside the shop.
+# Without proxies: the services stand beside the site.
 _opener = build_opener(ProxyHandler({}), _NoRedirects)
 
 
@@ -80,7 +80,7 @@ def post(url: str, body: Mapping[str, Any], *, idempotency_key: str) -> dict[str
 
     Raises ``PermanentFailure`` when the service refuses, ``ServiceTrouble`` when trying again can help.
     """
-    answer = call("POST", url, body, idempotency_key=idempotency_key, timeout=settings.SHOP_SERVICE_TIMEOUT)
+    answer = call("POST", url, body, idempotency_key=idempotency_key, timeout=settings.SERVICE_TIMEOUT)
     if answer.status < 300 and isinstance(answer.body, dict):
         return answer.body
     path = urlsplit(url).path
