@@ -73,7 +73,9 @@ INSTALLED_APPS = [
     "rest_framework",
     *_OPTIONAL_APPS,
     "django_saga",
+    "example_project.cases",
     "example_project.shop",
+    "example_project.bank",
 ]
 
 MIDDLEWARE = [
@@ -148,6 +150,10 @@ SPECTACULAR_SETTINGS = {
         "StepStatus": "django_saga.models.SagaStep.Status",
     },
 }
+
+# Written into the log of the worker: nobody gets mail from an example.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = "example@example.com"
 
 PAYMENTS_URL = os.environ.get("EXAMPLE_PAYMENTS_URL", "http://127.0.0.1:8101")
 SHIPPING_URL = os.environ.get("EXAMPLE_SHIPPING_URL", "http://127.0.0.1:8102")

@@ -60,3 +60,15 @@ class SagaWithStepsSerializer(SagaSerializer):
 
     class Meta(SagaSerializer.Meta):
         fields = [*SagaSerializer.Meta.fields, "steps"]
+
+
+class CaseSerializer(serializers.HyperlinkedModelSerializer[C], Generic[C]):
+    """A case as it stands."""
+
+    saga = SagaSerializer(read_only=True, allow_null=True)
+
+
+class WithSteps(CaseSerializer[C], Generic[C]):
+    """Shows the steps of a case's saga as well; for a serializer of cases to be made with."""
+
+    saga = SagaWithStepsSerializer(read_only=True, allow_null=True)

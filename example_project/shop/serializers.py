@@ -7,9 +7,9 @@ from rest_framework import serializers
 from example_project.cases.serializers import (
     SHOWN,
     CardField,
+    CaseSerializer,
     NewCaseSerializer,
-    SagaSerializer,
-    SagaWithStepsSerializer,
+    WithSteps,
 )
 from example_project.shop.models import Order, Product
 
@@ -36,12 +36,10 @@ class NewOrderSerializer(NewCaseSerializer[Order]):
         fields = ["customer", "email", "sku", "quantity", "card"]
 
 
-class OrderSerializer(serializers.ModelSerializer[Order]):
+class OrderSerializer(CaseSerializer[Order]):
     """An order as it stands."""
 
-    url = serializers.HyperlinkedIdentityField(view_name="order-detail")
     sku = serializers.CharField(source="product.sku", read_only=True)
-    saga = SagaSerializer(read_only=True, allow_null=True)
 
     class Meta:
         model = Order
@@ -49,7 +47,5 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
         read_only_fields = fields
 
 
-class OrderWithStepsSerializer(OrderSerializer):
+class OrderWithStepsSerializer(WithSteps[Order], OrderSerializer):
     """An order as it stands, with the steps of its saga."""
-
-    saga = SagaWithStepsSerializer(read_only=True, allow_null=True)

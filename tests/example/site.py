@@ -34,7 +34,7 @@ class Site:
     def running(self) -> Iterator[None]:
         """Serve the site until the end of the block, on a migrated database with the demo's catalogue."""
         self.run("migrate", "--verbosity", "0")
-        self.run("load_catalogue")
+        self.run("load_samples")
         port = self.url.rpartition(":")[2]
         process = RealProcess(
             ["-m", "django", "runserver", "--noreload", port],

@@ -1,0 +1,55 @@
+"""The apps beside the shop: their cases are placed over REST, carried by a worker, and their books agree."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from example_project.clients import http
+from example_project.domains import OTHERS, Domain
+from tests.example.site import TIMEOUT, Site
+
+NAMES = [domain.app for domain in OTHERS]
+
+
+def place(site: Site, domain: Domain, body: dict[str, Any], *, key: str = "") -> http.Answer:
+    url = f"{site.url}/api/{domain.cases}/"
+    return http.call("POST", url, body, idempotency_key=key, timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("domain", OTHERS, ids=NAMES)
+def test_a_case_is_placed_once_under_its_key_and_carried_to_an_end(site: Site, domain: Domain) -> None:
+    body, other = (domain.samples.draw(Random(number)) for number in (1, 2))
+    key = f"once-{domain.app}"
+
+    first, again = place(site, domain, body, key=key), place(site, domain, body, key=key)
+    taken = place(site, domain, other, key=key)
+    site.run("saga_worker", "--once")
+
+    assert (first.status, first.headers["Idempotency-Replayed"]) == (202, "false")
+    assert (again.status, again.headers["Idempotency-Replayed"]) == (202, "true")
+    assert again.body == first.body
+    assert (taken.status, "was used for another" in taken.body["detail"]) == (422, True)
+    ended = site.get(f"/api/{domain.cases}/{first.body['id']}/").body
+    assert ended["saga"]["status"] in {"completed", "compensated"}, ended
+    assert site.get(f"/admin/{domain.app}/").status == 302
+
+
+def test_the_books_of_all_apps_agree_after_many_cases(site: Site) -> None:
+    code = (
+        "import json; from example_project.domains import OTHERS; "
+        "books = [(domain.app, domain.books()) for domain in OTHERS]; "
+        "[setattr(each, '_last_before', 0) for _, each in books]; "
+        "read = [(app, each, each.read()) for app, each in books]; "
+        "print(json.dumps({app: [len(cases), list(each.problems(cases))] for app, each, cases in read}))"
+    )
+    site.run("place_samples", "--site", site.url, "--each", "10", "--rate", "1000")
+    site.run("saga_worker", "--once")
+
+    found = json.loads(site.run("shell", "--verbosity", "0", "--command", code))
+
+    assert {app: problems for app, (_, problems) in found.items()} == {name: [] for name in NAMES}
+    assert all(count >= 10 for count, _ in found.values())
