@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from django_saga.dsl.saga import Saga as Saga
     from django_saga.dsl.step import step as step
     from django_saga.dsl.transition import Transition as Transition
+    from django_saga.dsl.waits import sleep as sleep
     from django_saga.engine.context import Context as Context
     from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
@@ -73,6 +74,7 @@ _HOME = {
     "Saga": "dsl.saga",
     "step": "dsl.step",
     "Transition": "dsl.transition",
+    "sleep": "dsl.waits",
     "Context": "engine.context",
     "SagaHandle": "engine.handle",
     **dict.fromkeys(

@@ -3,6 +3,8 @@
 The signals in ``TRANSITIONS`` have the saga's class as sender. Those of sagas bring ``saga_id``, ``name``,
 ``version``, ``using``, ``before``, ``status``, ``reason`` and ``culprit``; those of steps the first four,
 ``step``, ``undo``, ``attempt``, ``outcome``, ``status``, ``error_class``, ``error`` and ``due_at``.
+``circuit_opened`` (``open_until``) and ``circuit_closed`` (``by``) have the saga's class as sender too, and
+``name``, ``step`` and ``using``.
 ``worker_event`` (worker, event, and facts of the event): ``started``, ``draining``, ``stopped``,
 ``trouble`` (error), ``recovered`` (the database answers again), ``late_result``, ``retired``;
 ``hook_failed`` (task, error; worker is None): what an atomic step had registered by
@@ -36,6 +38,7 @@ saga_resumed = TransitionSignal("saga_resumed")  # stuck no more
 step_started = TransitionSignal("step_started")  # an attempt begins
 step_succeeded = TransitionSignal("step_succeeded")
 step_retried = TransitionSignal("step_retried")  # another attempt is due, at ``due_at``
+step_waiting = TransitionSignal("step_waiting")  # for something, or until ``due_at``
 step_failed = TransitionSignal("step_failed")  # no further attempt
 step_skipped = TransitionSignal("step_skipped")
 step_undone = TransitionSignal("step_undone")
@@ -51,12 +54,17 @@ TRANSITIONS = {
         step_started,
         step_succeeded,
         step_retried,
+        step_waiting,
         step_failed,
         step_skipped,
         step_undone,
         step_undo_failed,
     )
 }
+
+# Of the circuit of one step in all sagas of a name: no saga, so no transition.
+circuit_opened = TransitionSignal("circuit_opened")
+circuit_closed = TransitionSignal("circuit_closed")
 
 worker_event = Signal()
 

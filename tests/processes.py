@@ -127,7 +127,7 @@ def start_python(
 
     def start(*arguments: str, env: Mapping[str, str] | None = None, faults: str = "") -> RealProcess:
         log = tmp_path / f"process-{len(started) + 1}.log"
-        process = RealProcess(list(arguments), env={**_environment(faults), **(env or {})}, log=log)
+        process = RealProcess(list(arguments), env={**environment(faults), **(env or {})}, log=log)
         started.append(process)
         request.node.stash.setdefault(LOGS, {})[f"process {len(started)}: {' '.join(arguments)[:80]}"] = log
         return process
@@ -188,7 +188,8 @@ def saga_tables(rows: int = 30) -> str:
     return "\n".join(lines)
 
 
-def _environment(faults: str) -> dict[str, str]:
+def environment(faults: str = "") -> dict[str, str]:
+    """What a process on the test database has in its environment beside what this one has."""
     return {
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),

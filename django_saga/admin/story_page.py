@@ -18,6 +18,7 @@ from django_saga.core.spans import span
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
 from django_saga.observability.story import Attempt, StepStory, Story
+from django_saga.observability.waits import until
 
 _ATTEMPTS = 6
 _SHAPES = {
@@ -116,6 +117,8 @@ def open_words(
             cells.when(row.claimed_at, now),
         )
         yield format_html(_("lease until {}"), cells.when(row.due_at, now))
+    elif told := until(row, now):
+        yield told
     elif row.status in CLAIMABLE_STEP:
         yield format_html(_("attempt {} due {}"), row.attempt + 1, cells.when(row.due_at, now))
     elif row.reason:
@@ -148,6 +151,7 @@ def _ended(word: str) -> str:
         "failed": _("failed"),
         "unknown": _("unknown"),
         "not started": _("not started"),
+        "waits": _("waits"),
     }[word]
 
 
@@ -189,6 +193,7 @@ def _event_words(event: SagaEvent) -> str:
         "step_failed": _("compensation failed") if undo else _("step failed"),
         "step_unknown": _("compensation's outcome unknown") if undo else _("step's outcome unknown"),
         "step_not_started": _("step not started: no longer wanted"),
+        "step_waits": _("compensation waits") if undo else _("step waits"),
         "deadline_passed": _("deadline passed"),
         "cancel_requested": _("cancelled"),
         "saga_paused": _("paused"),

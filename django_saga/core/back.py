@@ -53,7 +53,7 @@ def unknown_while_undoing(
     definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
 ) -> Decision:
     if not event.undo:
-        step = tries.doubted(state.steps[event.step], event, atomic=definition[event.step].atomic)
+        step = tries.doubted(state.steps[event.step], event, definition[event.step])
         return undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
     # A compensation that may have worked is tried again with the same key: it has to be idempotent anyway.
     step = state.steps[event.step]._replace(
@@ -76,6 +76,14 @@ def _undo_failed(
         status=StepStatus.UNDO_FAILED, attempt=event.attempt, due_at=None, deadline_at=None, reason=why
     )
     return undo_on(definition, state, {step.name: again or dead}, now)
+
+
+def waits_while_undoing(
+    definition: SagaDefinition, state: SagaState, event: events.StepWaits, now: datetime
+) -> Decision:
+    """A compensation waits; or a step does that is no longer wanted."""
+    step = tries.waiting(state.steps[event.step], event)
+    return undo_on(definition, state, {step.name: step if event.undo else tries.abandoned(step)}, now)
 
 
 def not_started(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:

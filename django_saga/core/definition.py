@@ -14,6 +14,7 @@ from django_saga.core import lanes
 from django_saga.core.limits import NO_LIMITS, Limits
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import CompensationPolicy, FailurePolicy, ForwardRecovery, LockPolicy
+from django_saga.core.waits import WaitDefinition
 
 # What a level of priority is worth: a saga takes its place as though it had waited so long already.
 HEAD_START = timedelta(minutes=1)
@@ -47,7 +48,8 @@ class StepDefinition:
 
     ``timeout`` bounds one attempt (None: the setting ``STEP_TIMEOUT``), ``deadline`` the step with all its
     attempts. ``pivot``: once it succeeded there is no way back; ``forward_recovery`` is what becomes of a
-    step past it that failed for good, ``alternate`` the step that then stands in.
+    step past it that failed for good, ``alternate`` the step that then stands in. ``wait``: what it waits
+    for, if it does nothing itself.
     """
 
     name: str
@@ -67,6 +69,12 @@ class StepDefinition:
     pivot: bool = False
     forward_recovery: ForwardRecovery | None = None  # None past the pivot: MANUAL
     alternate: str = ""
+    wait: WaitDefinition | None = None
+
+    @property
+    def leaves_no_doubt(self) -> bool:
+        """True when an attempt that was not recorded has had no effect."""
+        return self.atomic or self.wait is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +251,7 @@ class SagaDefinition:
                 step.undo is not None,
                 bool(step.undo and step.undo.atomic),
                 *(["probe"] if step.probe else []),
+                *([["wait", step.wait.kind]] if step.wait else []),
             ]
             for step in self.steps
         ]

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from django_saga.core.spans import span
 
-_LENGTHS = frozenset({"timeout", "deadline", "delay", "max_delay", "grace"})
+_LENGTHS = frozenset({"timeout", "deadline", "delay", "max_delay", "grace", "period"})
 _WORDS = {"undo": "compensation"}
-_SAID_OTHERWISE = frozenset({"name", "compensation", "stands_in_for", "steps"})
+_SAID_OTHERWISE = frozenset({"name", "compensation", "stands_in_for", "steps", "wait_shown"})
 
 
 class Change(NamedTuple):

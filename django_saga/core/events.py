@@ -83,6 +83,18 @@ class StepUnknown(StepEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepWaits(StepEvent):
+    """There is nothing to be had yet. ``until``: when it looks again at the latest (None: when it is woken).
+    ``waits_for``: what wakes it. ``partial``: it began something that has to be undone all the same.
+    """
+
+    kind: ClassVar[str] = "step_waits"
+    until: datetime | None = None
+    waits_for: str = ""
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepNotStarted(StepEvent):
     """A claimed step was found to be no longer wanted before its function ran."""
 
@@ -186,6 +198,7 @@ EVENTS: dict[str, type[Event]] = {
         StepFailed,
         StepUnknown,
         StepNotStarted,
+        StepWaits,
         DeadlinePassed,
         CancelRequested,
         UndoRetried,
@@ -235,7 +248,7 @@ def to_data(event: Event) -> dict[str, Any]:
 def from_data(kind: str, *, step: str, attempt: int, data: dict[str, Any] | None) -> Event:
     """Build the event again from its row of the history."""
     facts = dict(data or {})
-    for name in ("starts_at", "deadline_at"):
+    for name in ("starts_at", "deadline_at", "until"):
         if facts.get(name) is not None:
             facts[name] = datetime.fromisoformat(facts[name])
     if "retry_after" in facts:

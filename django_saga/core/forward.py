@@ -79,10 +79,16 @@ def step_failed(
     return _given_up(definition, state, event, now, step, why)
 
 
+def step_waits(
+    definition: SagaDefinition, state: SagaState, event: events.StepWaits, now: datetime
+) -> Decision:
+    return Decision(SagaStatus.RUNNING, {event.step: tries.waiting(state.steps[event.step], event)})
+
+
 def step_unknown(
     definition: SagaDefinition, state: SagaState, event: events.StepUnknown, now: datetime
 ) -> Decision:
-    step = tries.doubted(state.steps[event.step], event, atomic=definition[event.step].atomic)
+    step = tries.doubted(state.steps[event.step], event, definition[event.step])
     again, why = _next_try(definition, step, event, now)
     if again is not None:
         return Decision(SagaStatus.RUNNING, {step.name: again})

@@ -28,7 +28,11 @@ def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetim
     due = event.starts_at or now
     steps = {name: tries.opened(definition, name, max(due, now)) for name in definition.roots}
     if due < now:
-        steps = {name: step._replace(due_at=due) for name, step in steps.items()}
+        steps = {
+            name: step._replace(due_at=step.due_at - (now - due))
+            for name, step in steps.items()
+            if step.due_at
+        }
     status = SagaStatus.PENDING if due > now else SagaStatus.RUNNING
     return SagaState(status, steps, deadline_at=event.deadline_at)
 
@@ -45,6 +49,8 @@ def reads(
         return None
     if status in _FORWARD and type(event) is events.StepSucceeded:
         return definition.consulted[event.step]
+    if status in _FORWARD and type(event) is events.StepWaits:
+        return frozenset()
     if isinstance(event, StepEvent) and definition.is_chain:
         # What stands behind the step was never opened, or is undone: what is before it is left.
         return definition.ancestors[event.step]
@@ -124,6 +130,7 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
             (events.StepSucceeded, forward.step_done),
             (events.StepFailed, forward.step_failed),
             (events.StepUnknown, forward.step_unknown),
+            (events.StepWaits, forward.step_waits),
             (events.DeadlinePassed, forward.out_of_time),
             (events.CancelRequested, forward.cancelled),
         )
@@ -132,6 +139,7 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
     (SagaStatus.COMPENSATING, events.StepFailed): back.failed_while_undoing,
     (SagaStatus.COMPENSATING, events.StepUnknown): back.unknown_while_undoing,
     (SagaStatus.COMPENSATING, events.StepNotStarted): back.not_started,
+    (SagaStatus.COMPENSATING, events.StepWaits): back.waits_while_undoing,
     (SagaStatus.COMPENSATING, events.UndoRetried): back.undo_retried,
     (SagaStatus.STUCK, events.UndoRetried): back.undo_retried,
     **{

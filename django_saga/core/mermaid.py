@@ -12,7 +12,8 @@ _LOCKS = {"refuse": "locks - or is refused", "wait": "locks - or waits"}
 
 def flowchart(title: str, nodes: Sequence[Node], lock_policy: str = "") -> str:
     """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided, the
-    locks that a saga begins with a hexagon. What stands in for a step hangs on it by a dashed line.
+    locks that a saga begins with a hexagon, steps that wait have round ends. What stands in for a step hangs
+    on it by a dashed line.
     """
     ids = {node.name: f"s{number}" for number, node in enumerate(nodes, start=1)}
     lines = [f"%% {label(title)}", "flowchart TD"]
@@ -22,7 +23,8 @@ def flowchart(title: str, nodes: Sequence[Node], lock_policy: str = "") -> str:
         words = label(node.name) + (" - atomic" if node.atomic else "")
         words += " - pivot" if node.pivot else ""
         words += f" - {label(node.limits)}" if node.limits else ""
-        box = f'[["{words}"]]' if node.atomic else f'["{words}"]'
+        words += f" - {label(node.wait)}" if node.wait else ""
+        box = f'[["{words}"]]' if node.atomic else f'(["{words}"])' if node.wait else f'["{words}"]'
         lines.append(f"    {ids[node.name]}{box}")
     for node in nodes:
         if node.stands_in_for and node.stands_in_for in ids:

@@ -109,12 +109,13 @@ def _lost(old: SagaDefinition, new: SagaDefinition, step: StepState, target: str
 
 def _is_untouched(step: StepState) -> bool:
     """True for a step that is open and was never tried."""
-    return step.status is StepStatus.SCHEDULED and not (step.attempt or step.crashes or step.outcome)
+    is_open = step.status in (StepStatus.SCHEDULED, StepStatus.WAITING)
+    return is_open and not (step.attempt or step.crashes or step.outcome or step.partial)
 
 
 def _is_being_tried(step: StepState) -> bool:
     """True when the step, or its compensation, was tried and may be tried again."""
-    if step.status is StepStatus.SCHEDULED:
+    if step.status in (StepStatus.SCHEDULED, StepStatus.WAITING):
         return not _is_untouched(step)
     return step.status is StepStatus.UNDO_FAILED or (step.undoing and bool(step.attempt or step.crashes))
 
@@ -169,7 +170,7 @@ def _undone_too_early(
 ) -> Iterator[str]:
     for name, step in steps.items():
         if step.status is StepStatus.UNDONE or (
-            _is_being_tried(step) and step.status is not StepStatus.SCHEDULED
+            _is_being_tried(step) and step.status not in (StepStatus.SCHEDULED, StepStatus.WAITING)
         ):
             for other in behind.get(name, ()):
                 if other in steps and _is_owed(new, steps[other]):

@@ -21,6 +21,7 @@ class Node(NamedTuple):
     pivot: bool = False
     stands_in_for: str = ""
     limits: str = ""
+    wait: str = ""  # what it waits for, if it does nothing itself
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
@@ -35,6 +36,7 @@ def of_definition(definition: SagaDefinition) -> list[Node]:
             step.pivot,
             definition.mains.get(step.name, ""),
             str(step.limits),
+            str(step.wait or ""),
         )
         for step in definition.steps
     ]
@@ -105,4 +107,5 @@ def _node(step: Mapping[str, Any]) -> Node:
         step.get("pivot") is True,
         str(step.get("stands_in_for") or ""),
         str(step.get("limits_shown") or ""),
+        str(step.get("wait_shown") or ""),
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from django_saga.core.states import Outcome, SagaStatus, StepStatus
+from django_saga.core.states import CLAIMABLE_STEP, Outcome, SagaStatus, StepStatus
 
 # Why a saga that went forward to its end did not go the usual way.
 SKIPPED_OVER = "step skipped"
@@ -46,7 +46,7 @@ class StepState(NamedTuple):
     @property
     def is_open(self) -> bool:
         """True while an outcome of the step may arrive."""
-        return self.status is StepStatus.SCHEDULED or self.status is StepStatus.UNDO_SCHEDULED
+        return self.status in CLAIMABLE_STEP
 
     @property
     def probing(self) -> bool:

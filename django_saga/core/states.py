@@ -155,5 +155,5 @@ LIVE_STEP = frozenset(
         StepStatus.UNDOING,
     }
 )
-CLAIMABLE_STEP = frozenset({StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED})
+CLAIMABLE_STEP = frozenset({StepStatus.SCHEDULED, StepStatus.WAITING, StepStatus.UNDO_SCHEDULED})
 OWNED_STEP = frozenset({StepStatus.RUNNING, StepStatus.UNDOING})

@@ -43,6 +43,8 @@ def step_data(step: StepDefinition) -> dict[str, Any]:
     }
     if shown := str(step.limits):
         drawn["limits_shown"] = shown
+    if step.wait:
+        drawn["wait_shown"] = str(step.wait)
     return {**drawn, **_plain(step)}
 
 

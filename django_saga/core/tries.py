@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django_saga.core import events
-from django_saga.core.definition import SagaDefinition
+from django_saga.core.definition import SagaDefinition, StepDefinition
 from django_saga.core.events import Cause, StepEvent
 from django_saga.core.retry import Retry
 from django_saga.core.state import StepState
 from django_saga.core.states import Outcome, StepStatus
+from django_saga.core.waits import NEVER, WAITING
 
 CRASH_LOOP = "crash loop"
 SPENT = "attempts spent"
@@ -19,22 +20,38 @@ DISPROVED = "did not happen"
 
 def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
     """Open a step, with the deadline of all its attempts."""
-    limit = definition[name].deadline
-    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=due + limit if limit else None)
+    spec = definition[name]
+    deadline_at = due + spec.deadline if spec.deadline else None
+    if spec.wait is not None and spec.wait.period is not None:
+        due += spec.wait.period
+        return StepState(name, StepStatus.WAITING, due_at=due, deadline_at=deadline_at, reason=WAITING)
+    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=deadline_at)
+
+
+def waiting(step: StepState, event: events.StepWaits) -> StepState:
+    """Have the step wait on: a look that found nothing is no attempt."""
+    return step._replace(
+        status=step.status if event.undo else StepStatus.WAITING,
+        attempt=event.attempt - 1,
+        partial=step.partial or event.partial,
+        due_at=event.until or NEVER,
+        reason=WAITING,
+    )
 
 
 def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
     """Close a step, or its compensation, that succeeded."""
     outcome = step.outcome if event.undo else Outcome.SUCCEEDED
+    partial = step.partial and event.undo
     # Made anew where it happens thousands of times a second: ``_replace`` takes several times as long.
-    return StepState(step.name, status, event.attempt, step.crashes, outcome, step.partial)
+    return StepState(step.name, status, event.attempt, step.crashes, outcome, partial)
 
 
-def doubted(step: StepState, event: events.StepUnknown, *, atomic: bool) -> StepState:
-    """Note that an attempt may have had its effect, which an atomic one that was not recorded cannot have."""
+def doubted(step: StepState, event: events.StepUnknown, spec: StepDefinition) -> StepState:
+    """Note that an attempt may have had its effect, unless one that was not recorded has none."""
     return step._replace(
         crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
-        outcome=step.outcome if atomic else Outcome.UNKNOWN,
+        outcome=step.outcome if spec.leaves_no_doubt else Outcome.UNKNOWN,
     )
 
 
@@ -72,7 +89,7 @@ def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why
     """Close a forward step that will not be tried again: one that was ever in doubt stays so, unless its
     probe disproved that.
     """
-    partial = isinstance(event, events.StepFailed) and event.partial
+    partial = step.partial or (isinstance(event, events.StepFailed) and event.partial)
     disproved = isinstance(event, events.StepFailed) and event.disproved
     doubtful = step.outcome is Outcome.UNKNOWN and not disproved
     why = DISPROVED if disproved else why
@@ -82,13 +99,16 @@ def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why
 
 
 def abandoned(step: StepState) -> StepState:
-    """Close an open forward step that no worker owns: never begun, or waiting for its next attempt."""
+    """Close an open forward step that no worker owns: never begun, waiting for its next attempt, or for
+    something else.
+    """
     if step.outcome is Outcome.UNKNOWN:
         status = StepStatus.UNKNOWN
     else:
-        status = StepStatus.FAILED if step.attempt else StepStatus.SKIPPED
+        status = StepStatus.FAILED if step.attempt or step.partial else StepStatus.SKIPPED
     outcome = Outcome.FAILED if status is StepStatus.FAILED else step.outcome
-    return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None)
+    reason = "" if step.reason == WAITING else step.reason
+    return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None, reason=reason)
 
 
 def endless(

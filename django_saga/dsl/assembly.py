@@ -71,7 +71,7 @@ class Assembly:
         for _, step in self.steps:
             undo, probe = self.compensation_of(step), self.probes.get(id(step))
             found[step.name] = Functions(
-                self._method(step.function),
+                staticmethod(step.function) if step.free else self._method(step.function),
                 self._method(undo.function) if undo else None,
                 self.mappers.get(id(step)),
                 self._method(probe.function) if probe else None,
@@ -119,9 +119,9 @@ class Assembly:
     def _step(self, step: Step, before: str, queue: str) -> StepDefinition:
         undo = self.compensation_of(step)
         after = ((before,) if before else ()) if step.after is None else tuple(self._names(step))
-        self._check_signature(step.function, step.name, f"{step.function_name}()")
+        self._check_function(step)
         if mapper := self.mappers.get(id(step)):
-            self._check_mapper(mapper)
+            self._check_arranging("input=", mapper.function, mapper.step)
         return StepDefinition(
             name=step.name,
             after=after,
@@ -134,10 +134,11 @@ class Assembly:
             limits=step.limits,
             undo=None if undo is None else self._undo(undo),
             probe=self._probe(step),
-            no_compensation=bool(step.no_compensation),
+            no_compensation=bool(step.no_compensation) or (step.wait is not None and undo is None),
             pivot=bool(step.pivot),
             forward_recovery=_recovery(step),
             alternate=_alternate(step),
+            wait=step.wait,
         )
 
     def _placed(self, steps: list[StepDefinition]) -> list[StepDefinition]:
@@ -231,16 +232,23 @@ class Assembly:
             return
         self.report("signature", step, f"{what} {problem}.", hint)
 
-    def _check_mapper(self, mapper: InputMapper) -> None:
-        if not callable(mapper.function):
-            problem, hint = f"is {mapper.function!r}", "Give it a function: input=lambda ctx: ..."
-        elif inspect.iscoroutinefunction(mapper.function):
+    def _check_function(self, step: Step) -> None:
+        if step.wait is None:
+            self._check_signature(step.function, step.name, f"{step.function_name}()")
+        else:
+            self._check_arranging(f"The function of {step.wait.kind}", step.function, step.name)
+
+    def _check_arranging(self, what: str, function: Any, step: str) -> None:
+        """Check a function of the context that has no effect."""
+        if not callable(function):
+            problem, hint = f"is {function!r}", "Give it a function: lambda ctx: ..."
+        elif inspect.iscoroutinefunction(function):
             problem, hint = "is async def", "Write def: it only arranges what is in the context."
-        elif not _takes(mapper.function, 1):
+        elif not _takes(function, 1):
             problem, hint = "cannot be called with (ctx)", "Give it exactly this parameter."
         else:
             return
-        self.report("signature", mapper.step, f"input= {problem}.", hint)
+        self.report("signature", step, f"{what} {problem}.", hint)
 
     def report(self, code: str, step: str, message: str, hint: str) -> None:
         """Note a problem."""

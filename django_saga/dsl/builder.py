@@ -10,9 +10,10 @@ from django_saga.dsl.building import SagaOptions, build
 from django_saga.dsl.part import Draft, Earlier, Part, PartOptions, part, refuse_unknown
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import StepFunction
+from django_saga.dsl.waits import Waiting
 
 # One of several things done side by side; a list is done one after the other.
-Branch: TypeAlias = "StepFunction | Part | Sequence[Branch]"
+Branch: TypeAlias = "StepFunction | Part | Waiting | Sequence[Branch]"
 
 
 class SagaBuilder:
@@ -32,7 +33,7 @@ class SagaBuilder:
         self._module = str(caller.f_globals.get("__name__", ""))
         self._place = f"{self._module}:{caller.f_lineno}"
 
-    def step(self, function: StepFunction | Part, /, **options: Unpack[PartOptions]) -> Self:
+    def step(self, function: StepFunction | Part | Waiting, /, **options: Unpack[PartOptions]) -> Self:
         """Add a step: a function of the context. Options are those of ``@step``, and two more.
 
         ``compensate``: the function that undoes it, or ``part(function, retry=...)``. ``input``: a function

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 from django_saga.core.limits import Rate
 from django_saga.core.states import CompensationPolicy, FailurePolicy, Grace, LockPolicy
 from django_saga.core.validation import MAX_NAME_LENGTH
+from django_saga.dsl import hooks
+from django_saga.dsl.hooks import HookOptions
 from django_saga.dsl.locks import Locks
 from django_saga.dsl.part import Draft
 from django_saga.dsl.registry import registry
 from django_saga.dsl.saga import Saga, SagaType, make_program
 
 
-class SagaOptions(TypedDict, total=False):
-    """What a saga that is no class says of itself: the attributes of ``Saga``, and a description."""
+class SagaOptions(HookOptions, total=False):
+    """What a saga that is no class says of itself: the attributes of ``Saga``, its hooks included, and a
+    description.
+    """
 
     version: int
     input: Any
@@ -37,6 +41,9 @@ def build(
 ) -> type[Saga]:
     """Give the saga of ``draft``, registered. ``form``: how a step is added to it, as ``flow.step``."""
     attributes: dict[str, Any] = {**options}
+    # Of the saga, in front of those of its steps.
+    told = {(word, ""): function for word, function in hooks.take_out(attributes).items()}
+    draft.hooks = {**told, **draft.hooks}
     body = {
         "abstract": True,  # until it has its steps
         "name": name,

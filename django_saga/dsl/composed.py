@@ -65,12 +65,15 @@ class Composition(Program):
         self._refuse(problems or plan.wrong_references(steps))
         cls: Any = self.saga
         body = {name: getattr(cls, name) for name in _INHERITED}
-        told = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-        saga = SagaType(cls.__name__, (Saga,), {**body, **told, "abstract": True})
+        names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+        saga = SagaType(cls.__name__, (Saga,), {**body, **names, "abstract": True})
+        assembly = plan.draft(steps, self.actions).assembly()
+        # Methods of the class that composes, and of no other.
+        assembly.hooks = {key: [staticmethod(one) for one in told] for key, told in self._bound_hooks.items()}
         program = make_program(
             saga,
             self.definition.name,
-            plan.draft(steps, self.actions).assembly(),
+            assembly,
             hints=_HINTS,
             graph=graph,
             home=self,
@@ -132,7 +135,10 @@ class ComposedSaga(Saga):
         for other in listed:
             if not isinstance(other, Action):
                 assembly.report("action-type", "", f"actions = [...] holds {other!r:.80}.", _ACTION_HINT)
-        for _, step in assemble(cls, frozenset()).steps:
+        written = assemble(cls, frozenset())
+        assembly.hooks = written.hooks
+        assembly.problems += [problem for problem in written.problems if problem.code in _OF_HOOKS]
+        for _, step in written.steps:
             assembly.report("action-type", step.name, "It is written in the class.", _ACTION_HINT)
         for each in actions:
             # A gate belongs to the name of a step, and composed steps have names of their own.
@@ -145,6 +151,7 @@ class ComposedSaga(Saga):
 # What a saga has of the class that composes it.
 _INHERITED = tuple(name for name in Saga.__annotations__ if name not in ("abstract", "program"))
 _ACTION_HINT = "Decorate a function of the context with @action, and list it in actions."
+_OF_HOOKS = {"hook-step", "hook-type", "hook-signature", "unknown-hook"}
 _GATED = {"max_concurrency", "rate_limit", "breaker"}
 _GATE_HINT = "Set max_concurrency or rate_limit on the class, or leave it out."
 _ACTION_HINTS = {

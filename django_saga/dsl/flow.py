@@ -16,6 +16,7 @@ from django_saga.dsl.part import Draft, Part, PartOptions, StepOptions, part, re
 from django_saga.dsl.placeholder import Placeholder, as_data, reference, steps_in
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import StepFunction
+from django_saga.dsl.waits import Waiting
 
 Traced: TypeAlias = "Callable[[Flow, Any], Any]"
 
@@ -35,7 +36,7 @@ class Flow:
         self._traced = False
 
     def step(
-        self, function: StepFunction | Part, /, input: Any = _WHOLE, **options: Unpack[StepOptions]
+        self, function: StepFunction | Part | Waiting, /, input: Any = _WHOLE, **options: Unpack[StepOptions]
     ) -> Placeholder:
         """Add a step and give what stands for its result.
 

@@ -1,10 +1,12 @@
-"""Hooks as written in a saga's class: which functions are told what, and what is wrong with them."""
+"""Hooks as written in a saga's class, or given as options: which functions are told what, and what is wrong
+with them.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, overload
 
 from django_saga.core.problem import Problem, did_you_mean
 from django_saga.dsl.transition import HOOKS
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 HookFunction: TypeAlias = Callable[..., Any]
 # By the hook's word and its step; of the saga itself where the step is empty.
 Hooks: TypeAlias = Mapping[tuple[str, str], Sequence[HookFunction]]
+
+
+class HookOptions(TypedDict, total=False):
+    """Hooks of a step or saga that stands in no class: functions of a ``Transition``."""
+
+    on_enter: HookFunction | None
+    on_success: HookFunction | None
+    on_failure: HookFunction | None
+    on_compensate: HookFunction | None
+    on_stuck: HookFunction | None
+    on_exit: HookFunction | None
 
 
 class Hook:
@@ -102,6 +115,34 @@ def _functions(cls: type, items: Mapping[str, Hook]) -> Iterator[tuple[str, str,
         yield attribute, hook.step.name, hook.word, own.function if isinstance(own, Hook) else own
 
 
+def given_as(options: Mapping[tuple[str, str], Any]) -> tuple[Hooks, list[Problem]]:
+    """Give the hooks of a saga that is no class, and what is wrong with them: they take the transition
+    alone.
+    """
+    found: dict[tuple[str, str], list[HookFunction]] = {}
+    problems: list[Problem] = []
+    for (word, step), function in options.items():
+        if not callable(function) or isinstance(function, type):
+            problems.append(
+                Problem(
+                    "hook-type",
+                    step,
+                    f"{word}= is {function!r}, which is not a function.",
+                    f"Give it a function: {word}=lambda transition: ...",
+                )
+            )
+        elif wrong := _wrong_signature(f"{word}=", step, function, "(transition)", "this parameter"):
+            problems.append(wrong)
+        else:
+            found[word, step] = [staticmethod(function)]
+    return found, problems
+
+
+def take_out(options: MutableMapping[str, Any]) -> dict[str, Any]:
+    """Take the hooks out of ``options``, and give them by their words."""
+    return {word: function for word in HOOKS if (function := options.pop(word, None)) is not None}
+
+
 def _problem(attribute: str, step: str, function: Any, steps: Sequence[str]) -> Problem | None:
     if step and step not in steps:
         return Problem(
@@ -117,13 +158,21 @@ def _problem(attribute: str, step: str, function: Any, steps: Sequence[str]) -> 
             f"The hook {attribute} is {function!r}, which is not a function.",
             f"Write def {attribute}(self, transition).",
         )
+    return _wrong_signature(
+        f"The hook {attribute}()", step, function, "(self, transition)", "these two parameters"
+    )
+
+
+def _wrong_signature(
+    what: str, step: str, function: HookFunction, called: str, parameters: str
+) -> Problem | None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         wrong, hint = "is a generator", "Write it without yield: nobody takes what it yields."
-    elif not _takes_transition(function):
-        wrong, hint = "cannot be called with (self, transition)", "Give it exactly these two parameters."
+    elif not _takes(function, called.count(",") + 1):
+        wrong, hint = f"cannot be called with {called}", f"Give it exactly {parameters}."
     else:
         return None
-    return Problem("hook-signature", step, f"The hook {attribute}() {wrong}.", hint)
+    return Problem("hook-signature", step, f"{what} {wrong}.", hint)
 
 
 def _unknown(cls: type, items: Mapping[str, Hook]) -> Iterator[Problem]:
@@ -139,9 +188,9 @@ def _unknown(cls: type, items: Mapping[str, Hook]) -> Iterator[Problem]:
             )
 
 
-def _takes_transition(function: HookFunction) -> bool:
+def _takes(function: HookFunction, count: int) -> bool:
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # a builtin that does not say

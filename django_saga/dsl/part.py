@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
 from django_saga.core.limits import Breaker, Rate
 from django_saga.core.problem import did_you_mean
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
+from django_saga.core.waits import WaitDefinition
+from django_saga.dsl import hooks
 from django_saga.dsl.assembly import Assembly
+from django_saga.dsl.hooks import HookOptions
 from django_saga.dsl.mapping import InputMapper, Mapper
 from django_saga.dsl.step import Compensation, Duration, Probing, Step, StepFunction
+from django_saga.dsl.waits import Waiting
 
 # How ``after=`` names a step: by its function, by its action or part, or by its name.
 Earlier: TypeAlias = "StepFunction | Part | str"
@@ -44,9 +49,9 @@ class ActionOptions(CompensationOptions, total=False):
     no_compensation: bool
 
 
-class StepOptions(ActionOptions, total=False):
-    """Options of a step, as ``@step`` takes them, ``compensate``: the function that undoes it, and
-    ``probe``: the one that finds out whether it had its effect.
+class StepOptions(ActionOptions, HookOptions, total=False):
+    """Options of a step, as ``@step`` takes them, ``compensate``: the function that undoes it, ``probe``:
+    the one that finds out whether it had its effect, and its hooks.
     """
 
     name: str | None
@@ -66,9 +71,12 @@ class PartOptions(StepOptions, total=False):
 class Part:
     """A function with options, to be a step of a saga or, as ``compensate=part(...)``, a compensation."""
 
-    def __init__(self, function: StepFunction, options: PartOptions) -> None:
+    def __init__(
+        self, function: StepFunction, options: PartOptions, wait: WaitDefinition | None = None
+    ) -> None:
         self.function = function
         self.options = options
+        self.wait = wait
 
     def __repr__(self) -> str:
         return f"<part {self.name}>"
@@ -79,19 +87,20 @@ class Part:
         return self.options.get("name") or _name_of(self.function)
 
 
-def part(function: StepFunction | Part, /, **options: Unpack[PartOptions]) -> Part:
+def part(function: StepFunction | Part | Waiting, /, **options: Unpack[PartOptions]) -> Part:
     """Give ``function`` with the options of a step, for ``SagaBuilder.parallel()`` and ``compensate=``.
 
     Options of a part or an action stay as they are where none are given here. ``input``: a function of the
     context that makes what the step sees as ``ctx.input``; by default that is the saga's input.
     """
     given: Any = function
-    if isinstance(given, Part):
+    wait = getattr(given, "wait", None)
+    if isinstance(given, (Part, Waiting)):
         given, options = given.function, cast("PartOptions", {**given.options, **options})
     if not callable(given):
         raise TypeError(f"A step is a function, not {given!r}.")
     refuse_unknown(f"Step {_name_of(given)}", options, PartOptions)
-    return Part(given, options)
+    return Part(given, options, wait)
 
 
 def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
@@ -115,6 +124,7 @@ class _Entry:
 class Draft:
     """Steps in the making, in the order written."""
 
+    hooks: dict[tuple[str, str], Any] = field(default_factory=dict)  # by word and step, as given
     _entries: list[_Entry] = field(default_factory=list)
 
     def add(
@@ -129,21 +139,24 @@ class Draft:
         kept = [] if explicit is None else [self._named(each) for each in _as_list(explicit)]
         implied = [*(after if explicit is None else ()), *needs]
         return self._entry(
-            given.function,
+            given,
             options,
             [*kept, *self._shortest(implied, kept)],
             own_mapper if mapper is None else mapper,
         )
 
     def _entry(
-        self, function: StepFunction, options: dict[str, Any], after: list[Any] | None, mapper: Mapper | None
+        self, given: Part, options: dict[str, Any], after: list[Any] | None, mapper: Mapper | None
     ) -> str:
         """Note a step, behind what stands in for it; one that stands in (``after`` is None) has no place."""
         compensate, probe = options.pop("compensate", None), options.pop("probe", None)
         recovery = options.get("forward_recovery")
         if isinstance(recovery, Alternate):
             options["forward_recovery"] = Alternate(self._stand_in(recovery.step, mapper))
-        step = Step(function, **options)
+        told = hooks.take_out(options)
+        kind = partial(Waiting, wait=given.wait) if given.wait else Step
+        step: Step = kind(given.function, **options)
+        self.hooks.update({(word, step.name): function for word, function in told.items()})
         self._entries.append(
             _Entry(
                 step,
@@ -161,7 +174,7 @@ class Draft:
         options: dict[str, Any] = {**found.options}
         if options.pop("after", None) is not None:
             raise TypeError(f"{found!r} stands in for a step, where that would have run: it takes no after.")
-        return self._entry(found.function, options, None, options.pop("input", None) or mapper)
+        return self._entry(found, options, None, options.pop("input", None) or mapper)
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -183,6 +196,8 @@ class Draft:
                 found.probes[id(entry.step)] = entry.probe
             if entry.mapper is not None:
                 found.mappers[id(entry.step)] = entry.mapper
+        found.hooks, wrong = hooks.given_as(self.hooks)
+        found.problems += wrong
         return found
 
     def _named(self, given: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeAlias, overload
 from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
+from django_saga.core.waits import WaitDefinition
 from django_saga.dsl.hooks import HookDecorators
 
 StepFunction: TypeAlias = Callable[..., Any]
@@ -47,7 +48,13 @@ class Attempted:
 
 
 class Step(HookDecorators, Attempted):
-    """A step as written in a class; ``ctx.results[step]`` and ``after=[step]`` take it or its ``name``."""
+    """A step as written in a class; ``ctx.results[step]`` and ``after=[step]`` take it or its ``name``.
+
+    ``free``: its function stands in no class, and takes the context alone. ``wait``: see ``dsl.waits``.
+    """
+
+    free = False
+    wait: WaitDefinition | None = None
 
     def __init__(
         self,

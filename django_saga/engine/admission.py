@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -94,18 +94,27 @@ class Admission:
         admitted: list[StepRow] = []
         for _ in range(_ROUNDS):
             rows = self._leased(limit - len(admitted), asked)
-            rest = rows
-            if self._paused:
-                barred = [(self._name(row), row) for row in rows if not self.admits(row)]
-                if barred:
-                    pauses.put_aside(self._using, barred)
-                    rest = [row for row in rows if self.admits(row)]
+            rest = self._unbarred(rows)
             if self._bounds:
                 rest = [row for row in rest if not self._strays(row)]
             admitted += rest
             if len(rest) == len(rows):
                 break
         return admitted
+
+    def still(self, rows: Sequence[StepRow]) -> list[StepRow]:
+        """Give those of ``rows``, claimed some time ago, that may begin now; give back the others."""
+        if not rows:
+            return []
+        self.look()
+        return self._unbarred([row for row in rows if row.definition_id in self._programs])
+
+    def _unbarred(self, rows: list[StepRow]) -> list[StepRow]:
+        barred = [(self._name(row), row) for row in rows if not self.admits(row)]
+        if not barred:
+            return rows
+        pauses.put_aside(self._using, barred)
+        return [row for row in rows if self.admits(row)]
 
     def _leased(self, limit: int, asked: dict[str, Any]) -> list[StepRow]:
         known = list(self._programs)

@@ -6,14 +6,18 @@ The only sender of transitions. Nothing that a receiver or a hook raises gets ou
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
 from django_saga import signals
 from django_saga.core.states import StepStatus
+from django_saga.dsl.registry import registry
+from django_saga.dsl.saga import Saga
 from django_saga.dsl.transition import Transition
 from django_saga.engine import breakers, hooks, transitions
 from django_saga.engine.handle import SagaHandle
@@ -28,7 +32,8 @@ logger = logging.getLogger("django_saga.signals")
 
 def announce(recorded: Recorded) -> None:
     """Tell what a committed batch changed, and circuit breakers how its attempts ended."""
-    breakers.note(recorded)
+    for changed in breakers.note(recorded):
+        _tell_circuit(recorded.using, changed)
     if recorded.transitions:
         _tell(recorded.transitions)
 
@@ -37,14 +42,24 @@ def after_commit(using: str, told: Sequence[tuple[Program, Transition]]) -> None
     """Tell once the open transaction commits; at once when none is open, or only that of a test case, which
     never does. Where transactions are managed by hand, nobody says when that is: nothing is told.
     """
-    if not told:
-        return
+    if told:
+        _after_commit(using, partial(_tell, told))
+
+
+def circuit_closed_after_commit(using: str, saga: str, step: str, *, by: str) -> None:
+    """Tell that a person closed a circuit, once the open transaction commits."""
+    senders = [program.saga for program in registry.all() if program.definition.name == saga]
+    changed = breakers.Changed(senders[-1] if senders else Saga, saga, step, None)
+    _after_commit(using, partial(_tell_circuit, using, changed, by=by))
+
+
+def _after_commit(using: str, tell: Callable[[], None]) -> None:
     connection = connections[using]
     blocks = connection.atomic_blocks
     if blocks and not blocks[-1]._from_testcase:  # type: ignore[attr-defined]
-        transaction.on_commit(lambda: _tell(told), using=using, robust=True)
+        transaction.on_commit(tell, using=using, robust=True)
     elif blocks or connection.get_autocommit():
-        _tell(told)
+        tell()
 
 
 def hears_start(program: Program) -> bool:
@@ -97,32 +112,44 @@ def _beginning(task: Task) -> list[tuple[Program, Transition]]:
 
 def _tell(told: Sequence[tuple[Program, Transition]]) -> None:
     for program, transition in told:
-        try:
-            if signals.TRANSITIONS[transition.signal].receivers:
-                _send(program, transition)
+        about = f"saga {transition.saga.name} {transition.saga.id}"
+        with _contained(transition.signal, about):
+            signal = signals.TRANSITIONS[transition.signal]
+            if signal.receivers:
+                _send(signal, program.saga, transition.arguments(), about)
             if program.hooks:
                 hooks.call(program, transition)
-        except BaseException as error:  # no ``Exception`` of a receiver: an exit, or a cancelled task
-            if hooks.is_for_process(error):
-                raise
-            _log("a receiver or hook", transition, error)
 
 
-def _send(program: Program, transition: Transition) -> None:
-    signal = signals.TRANSITIONS[transition.signal]
-    for receiver, answer in signal.send_robust(program.saga, **transition.arguments()):
+def _tell_circuit(using: str, changed: breakers.Changed, *, by: str = "") -> None:
+    facts: dict[str, Any] = {"name": changed.saga, "step": changed.step, "using": using}
+    if changed.until is None:
+        signal, facts["by"] = signals.circuit_closed, by
+    else:
+        signal, facts["open_until"] = signals.circuit_opened, changed.until
+    about = f"step {changed.step} of saga {changed.saga}"
+    with _contained(signal.name, about):
+        _send(signal, changed.sender, facts, about)
+
+
+@contextmanager
+def _contained(signal: str, about: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:  # no ``Exception`` of a receiver: an exit, or a cancelled task
+        if hooks.is_for_process(error):
+            raise
+        _log("a receiver or hook", signal, about, error)
+
+
+def _send(signal: signals.TransitionSignal, sender: type, facts: dict[str, Any], about: str) -> None:
+    for receiver, answer in signal.send_robust(sender, **facts):
         if isinstance(answer, Exception):
-            _log(f"receiver {getattr(receiver, '__qualname__', repr(receiver))}", transition, answer)
+            who = f"receiver {getattr(receiver, '__qualname__', repr(receiver))}"
+            _log(who, signal.name, about, answer)
 
 
-def _log(who: str, transition: Transition, error: BaseException) -> None:
+def _log(who: str, signal: str, about: str, error: BaseException) -> None:
     logger.error(
-        "%s of %s failed for saga %s %s: %s: %s",
-        who,
-        transition.signal,
-        transition.saga.name,
-        transition.saga.id,
-        type(error).__name__,
-        error,
-        exc_info=error,
+        "%s of %s failed for %s: %s: %s", who, signal, about, type(error).__name__, error, exc_info=error
     )

@@ -16,11 +16,12 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from django_saga.conf import get_settings
-from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded, StepUnknown
+from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded, StepUnknown, StepWaits
 from django_saga.core.states import Happened, Probe
 from django_saga.engine import announcing
 from django_saga.engine.context import Context
 from django_saga.engine.tasks import Outcome, Recorded, Task
+from django_saga.engine.waiting import NotYet, look_of
 from django_saga.exceptions import (
     EncodingError,
     NothingToUndo,
@@ -74,6 +75,8 @@ def begin(task: Task) -> None:
 def call(task: Task) -> Any:
     """Call the step's function, or its compensation."""
     name, context = task.row.name, Context(task)
+    if (look := look_of(task)) is not None:
+        return look(task, context)
     if task.undo:
         return task.program.undo(name)(context)
     if task.probing:
@@ -102,6 +105,8 @@ def succeeded(task: Task, value: Any) -> Outcome:
     failure.
     """
     fault_point("comp.after_user" if task.undo else "step.after_user")
+    if isinstance(value, NotYet):
+        return _waits(task, value)
     if task.probing:
         return _probed(task, value)
     if task.undo:
@@ -112,6 +117,18 @@ def succeeded(task: Task, value: Any) -> Outcome:
         return failed(task, error)
     event = StepSucceeded(step=task.row.name, attempt=task.row.attempt)
     return _outcome(task, event, result=result, compensation_data=data)
+
+
+def _waits(task: Task, told: NotYet) -> Outcome:
+    event = StepWaits(
+        step=task.row.name,
+        attempt=task.row.attempt,
+        undo=task.undo,
+        until=told.until,
+        waits_for=told.waits_for,
+        partial=told.partial,
+    )
+    return _outcome(task, event)
 
 
 def _undone(task: Task, value: Any) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError
 
@@ -17,13 +18,26 @@ from django_saga.store import breakers
 _NO_ANSWER = (Cause.TIMED_OUT, Cause.REPORTED)
 
 
-def note(recorded: Recorded) -> None:
-    """Count what a committed batch says of the other side of steps that have a breaker."""
+class Changed(NamedTuple):
+    """A circuit that was opened (``until`` then), or closed."""
+
+    sender: type
+    saga: str
+    step: str
+    until: datetime | None
+
+
+def note(recorded: Recorded) -> list[Changed]:
+    """Count what a committed batch says of the other side of steps that have a breaker; give the circuits
+    that were opened or closed by it.
+    """
     told = [
         o for o in recorded.outcomes if o.task.step.limits.breaker is not None and o.task.part is o.task.step
     ]
     if not told:
-        return
+        return []
+    senders = {_name(outcome): outcome.task.program.saga for outcome in told}
+    changed = []
     failures: dict[tuple[str, str, Breaker], list[datetime]] = defaultdict(list)
     answers: dict[tuple[str, str], datetime] = {}
     for outcome in told:
@@ -37,11 +51,14 @@ def note(recorded: Recorded) -> None:
             answers[name] = max(claimed_at, answers.get(name, claimed_at))
     try:
         for (saga, step, breaker), claimed in failures.items():
-            breakers.failed(recorded.using, saga, step, breaker, claimed)
+            if until := breakers.failed(recorded.using, saga, step, breaker, claimed):
+                changed.append(Changed(senders[saga, step], saga, step, until))
         for (saga, step), claimed_at in answers.items():
-            breakers.answered(recorded.using, saga, step, claimed_at)
+            if breakers.answered(recorded.using, saga, step, claimed_at):
+                changed.append(Changed(senders[saga, step], saga, step, None))
     except (DatabaseError, InterfaceError):
         connections.refresh(recorded.using, after_error=True)  # a note less
+    return changed
 
 
 def _name(outcome: Outcome) -> tuple[str, str]:

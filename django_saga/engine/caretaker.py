@@ -15,7 +15,7 @@ from django_saga.engine import announcing, connections, locking, recorder, recov
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
 from django_saga.models import SagaWorker
-from django_saga.store import claims, workers
+from django_saga.store import claims, waiting, workers
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # How often a worker says that it lives, and after how long its row is dropped, in leases.
 _ANNOUNCE = 5.0
 _FORGET = 100
+# How often it looks for steps that were not woken, in seconds.
+_SWEEP = 60.0
 
 
 class Caretaker(threading.Thread):
@@ -35,6 +37,7 @@ class Caretaker(threading.Thread):
         self._stopping = threading.Event()
         self._lease = worker.lease.total_seconds()
         self._announced = 0.0
+        self._swept = -_SWEEP
         self._said = ""
 
     def stop(self) -> None:
@@ -49,6 +52,7 @@ class Caretaker(threading.Thread):
             self._try(self._worker.admission.look)
             self._try(self._worker.admission.tidy)
             self._try(self._rescue)
+            self._try(self._ring)
             self._try(self._call_for_suspects)
             self._try(self._announce)
             self._rest(min(1.0, self._lease / 6))
@@ -97,6 +101,15 @@ class Caretaker(threading.Thread):
 
     def _rescue(self) -> None:
         self._carry_out(recovery.rescue)
+
+    def _ring(self) -> None:
+        """Wake steps whose waking was missed: whoever should have rung died first."""
+        now = time.monotonic()
+        if now - self._swept < _SWEEP or self._worker.draining:
+            return
+        self._swept = now
+        if waiting.sweep(self._worker.using):
+            self._worker.wake()
 
     def _let_in(self) -> None:
         self._carry_out(locking.let_in)

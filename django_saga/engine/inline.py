@@ -14,7 +14,7 @@ from django.db import connections as django_connections
 
 from django_saga.conf import get_settings
 from django_saga.core import lanes
-from django_saga.core.states import LIVE_SAGA, SagaStatus
+from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, SagaStatus
 from django_saga.engine import (
     announcing,
     atomic,
@@ -147,9 +147,8 @@ class _Runner:
                 # What the step left open is not to hold what is recorded now.
                 connections.refresh()
             recorded = ended if isinstance(ended, Recorded) else self._record(ended)
-        if recorded.transitions:
-            with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
-                announcing.announce(recorded)
+        with keeping.leases(self._using, self._owner, self._lease, [*recorded.tasks, *line]):
+            announcing.announce(recorded)
         return recorded
 
     def _record(self, outcome: Outcome) -> Recorded:
@@ -184,10 +183,11 @@ class _Runner:
         """Claim due steps of this saga, whatever their queue; first come those that a commit whose reply was
         lost gave to this runner.
         """
-        tasks = recovery.reclaim(self._using, self._programs, self._owner, {})
+        held = self._admission.still(recovery.unheard(self._using, self._owner, {}))
+        tasks = recovery.load(self._using, self._programs, held)
         due = (
             SagaStep.objects.using(self._using)
-            .filter(saga_id=self._handle.id, status__in=("scheduled", "undo_scheduled"))
+            .filter(saga_id=self._handle.id, status__in=CLAIMABLE_STEP)
             .values_list("queue", "executor")
             .distinct()
         )

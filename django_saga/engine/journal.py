@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -24,9 +25,10 @@ from django_saga import signals
 from django_saga.conf import get_settings
 from django_saga.core import lanes
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepEvent, StepMarkedDone
+from django_saga.core.events import Event, StepEvent, StepMarkedDone, StepWaits
 from django_saga.core.state import StepState
-from django_saga.core.states import OWNED_STEP, Outcome, SagaStatus, StepStatus
+from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, Outcome, SagaStatus, StepStatus
+from django_saga.core.waits import WAITING
 from django_saga.engine import transitions, versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.tasks import Finished, Recorded, Task
@@ -35,7 +37,7 @@ from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
-from django_saga.store import clock, definitions, history, locks, pauses, sagas
+from django_saga.store import clock, definitions, history, locks, pauses, sagas, waiting
 from django_saga.store.rows import StepRow
 
 
@@ -95,7 +97,16 @@ def record(
                 recorded.waiting = True
                 recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
+        if keys := {o.event.waits_for for o in recorded.outcomes if isinstance(o.event, StepWaits)} - {""}:
+            # The second look: what they wait for may have come while this was not committed yet.
+            transaction.on_commit(partial(_look_again, using, keys, recorded), using=using, robust=True)
     return recorded
+
+
+def _look_again(using: str, keys: set[str], recorded: Recorded) -> None:
+    if waiting.ring(using, waiting.there(using, keys)):
+        recorded.waiting = True
+        recorded.left_in.update(outcome.task.row.queue for outcome in recorded.outcomes)
 
 
 def tell(
@@ -146,7 +157,7 @@ def _feed(
 ) -> None:
     event, before = work.observed(outcome.event), work.state
     row = work.rows[outcome.task.row.name]
-    holding = row.owner
+    holding, waited, began = row.owner, row.reason == WAITING, row.partial
     try:
         decision = work.decide(event, now)
     except IllegalTransition:
@@ -154,6 +165,12 @@ def _feed(
         recorded.lost.append(outcome)
         return
     assert isinstance(event, StepEvent)
+    if isinstance(event, StepWaits):
+        now_waits = work.state.steps[row.name]
+        if waited and now_waits.is_open and now_waits.partial is began:
+            recorded.outcomes.append(outcome)
+            return  # it looked, and waits on: that is no news
+        row.waits_for = event.waits_for
     row.error = outcome.error
     if outcome.result is not None:
         row.result = outcome.result
@@ -196,7 +213,7 @@ def _write(
         for name in work.changed:
             row = _row(using, work, work.state.steps[name], now)
             rows.append(row)
-            if row.status not in (StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED) or row.due_at is None:
+            if row.status not in CLAIMABLE_STEP or row.due_at is None:
                 continue
             if work.state.paused:
                 row.executor = lanes.marked(row.executor, lanes.PAUSED)
@@ -221,7 +238,9 @@ def _write(
                 recorded.finished.append(Finished(before.id, after.status))
     sagas.write_steps(using, rows, prepare=prepare)
     if returned := {row.id: row.undo_result for row in rows if row.undo_result is not None}:
-        sagas.write_undo_results(using, returned)
+        sagas.write_apart(using, "undo_result", returned)
+    if waits := {row.id: row.waits_for for row in rows if row.waits_for is not None}:
+        sagas.write_apart(using, "waits_for", waits)
     sagas.write_status(using, statuses, now)
     if unlocked:
         recorded.freed = locks.release(using, unlocked) > 0

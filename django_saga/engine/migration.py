@@ -26,7 +26,7 @@ from django_saga.engine.journal import new_row
 from django_saga.engine.tasks import Finished, Recorded
 from django_saga.exceptions import EncodingError, InvalidInput, MigrationRefused
 from django_saga.faults import fault_point
-from django_saga.store import claims, clock, history, locks, moves, sagas
+from django_saga.store import claims, clock, history, locks, moves, pauses, sagas
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
         if flying:
             names = sorted(row.name for row in rows.values() if row.id in flying)
             raise InFlight(f"step {names[0]} is running")
-        if saga.paused_at is not None:
-            raise MigrationRefused("it is paused: resume it first")
         now = clock.now(using)
         state = SagaState(
             saga.status,
@@ -82,6 +80,7 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
             saga.reason,
             saga.culprit,
             saga.deadline_at,
+            saga.paused_at is not None,
         )
         after = migration.migrate(route.old, route.new.definition, state, route.event, now=now)
         _require_fitting(using, saga_id, route)
@@ -89,6 +88,8 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
             return Moved(state.status, after.status)
         fault_point("operator.after_lock")
         recorded = _write(using, saga_id, route, rows, after, now)
+        if saga.paused_at is not None:
+            pauses.write(using, saga_id, saga.paused_at)  # rows that are new, or have another lane, wait too
         if state.status is not after.status:
             sagas.write_status(using, {saga_id: (after.status, after.reason, after.culprit)}, now)
         if state.status.is_live and not after.status.is_live:

@@ -73,18 +73,16 @@ def enforce_deadlines(using: str, programs: Mapping[int, Program]) -> list[Recor
     return done
 
 
-def reclaim(
-    using: str,
-    programs: Mapping[int, Program],
-    owner: UUID,
-    known: Mapping[UUID, int],
-) -> list[Task]:
+def unheard(using: str, owner: UUID, known: Mapping[UUID, int]) -> list[StepRow]:
     """Give the steps ``owner`` holds in the database without knowing it (``known``: step id → token).
 
-    After a commit whose reply was lost, this is how a worker learns what it committed.
+    After a commit whose reply was lost, this is how a worker learns what it committed. None of them has
+    begun, so each may be given back, due as it was.
     """
     rows = [row for row in claims.held_by(using, owner) if known.get(row.id) != row.token]
-    return load(using, programs, rows)
+    for row in rows:
+        row.was_due_at = row.claimed_at
+    return rows
 
 
 def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -> list[Task]:
@@ -92,7 +90,7 @@ def load(using: str, programs: Mapping[int, Program], rows: Sequence[StepRow]) -
     if not rows:
         return []
     inputs = claims.inputs(using, {row.saga_id for row in rows})
-    # It was being claimed as its saga was paused, so it kept its lane; a claim whose reply was lost stands.
+    # It was being claimed as its saga was paused, so it kept its lane.
     if paused := [row for row in rows if inputs[row.saga_id][2] and row.was_due_at is not None]:
         pauses.put_aside_of_sagas(using, paused)
         return load(using, programs, [row for row in rows if row not in paused])

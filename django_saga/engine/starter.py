@@ -111,8 +111,8 @@ def start_owned(
     lease: timedelta,
     admits: Callable[[StepRow], bool],
 ) -> tuple[UUID, starts.NewSaga | None]:
-    """Start a saga of whose first steps ``owner`` holds those it ``admits``; None in place of it when the
-    key's saga exists.
+    """Start a saga of whose first steps ``owner`` holds those that are due and it ``admits``; None in place
+    of it when the key's saga exists.
     """
     check_key(idempotency_key)
     asked = [(text, program.targets(text))]
@@ -120,8 +120,9 @@ def start_owned(
     with transaction.atomic(using=using, durable=True):
         now = clock.now(using)
         [saga] = _new(definition_id, program, asked, now, idempotency_key, worker=owner)
-        for row in filter(admits, saga.steps):
-            row.lease(owner, now=now, until=now + lease)
+        for row in saga.steps:
+            if row.due_at is not None and row.due_at <= now and admits(row):
+                row.lease(owner, now=now, until=now + lease)
         saga, existing = _insert(using, program, saga, now)
         fault_point("start.after_insert")
     if existing is None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django_saga import signals
 from django_saga.core.decision import Decision
-from django_saga.core.events import StepEvent, StepNotStarted, StepSucceeded
+from django_saga.core.events import StepEvent, StepNotStarted, StepSucceeded, StepWaits
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.dsl.registry import registry
@@ -99,7 +99,7 @@ def _changes(
     for name, step in decision.steps.items():
         if name != ended and (change := _taken_along(before.steps.get(name), step)):
             signal, undo, status = change
-            due_at = step.due_at if signal == "step_retried" else None
+            due_at = step.due_at if signal in ("step_retried", "step_waiting") else None
             facts = {"step": name, "undo": undo, "attempt": step.attempt, "status": status, "due_at": due_at}
             yield signal, facts
     yield from _of_saga(before, after)
@@ -111,10 +111,12 @@ def _ended(event: StepEvent, step: StepState, outcome: Outcome) -> tuple[str, di
         signal, status = "step_succeeded", StepStatus.SUCCEEDED
         if event.undo:
             signal, status = "step_undone", StepStatus.UNDONE
-    elif step.status is (StepStatus.UNDO_SCHEDULED if event.undo else StepStatus.SCHEDULED):
-        signal, status = "step_retried", step.status
+    elif step.is_open and step.undoing is event.undo:
+        signal, status = "step_waiting" if isinstance(event, StepWaits) else "step_retried", step.status
     elif event.undo:
         signal, status = "step_undo_failed", step.status
+    elif step.status is StepStatus.SKIPPED:  # it looked while its saga turned back
+        signal, status = "step_skipped", step.status
     else:
         signal, status = "step_failed", StepStatus(step.outcome)
     return signal, {
@@ -125,7 +127,7 @@ def _ended(event: StepEvent, step: StepState, outcome: Outcome) -> tuple[str, di
         "status": status.value,
         "error_class": outcome.error_class,
         "error": outcome.error,
-        "due_at": step.due_at if signal == "step_retried" else None,
+        "due_at": step.due_at if signal in ("step_retried", "step_waiting") else None,
     }
 
 
@@ -136,8 +138,8 @@ def _taken_along(old: StepState | None, step: StepState) -> tuple[str, bool, str
     if step.status is StepStatus.SKIPPED:
         return "step_skipped", False, step.status.value
     if old is None:
-        return None
-    if old.status is StepStatus.SCHEDULED and step.status is not StepStatus.SCHEDULED:
+        return ("step_waiting", False, step.status.value) if step.status is StepStatus.WAITING else None
+    if old.is_open and not old.undoing and (step.undoing or not step.is_open):
         # It waited for another attempt. Where it was in doubt, it may be about to be undone already.
         return "step_failed", False, step.outcome.value
     if old.status is StepStatus.UNDO_FAILED and step.status is not StepStatus.UNDO_FAILED:

@@ -268,7 +268,8 @@ class Worker:
         # First, so that no step is heard to begin before the one it waited for is heard to have ended.
         announcing.announce(recorded)
         for task in recorded.tasks:
-            self._dispatch(task)
+            if (task.row.id, task.row.token) not in self._adopted:
+                self._dispatch(task)
         if recorded.doubtful:
             self._reclaim()
         if recorded.waiting:
@@ -323,20 +324,19 @@ class Worker:
             worker_event.send_robust(type(self), worker=self, event="recovered")
 
     def _reclaim(self) -> None:
-        """Take up the steps that this worker holds in the database without knowing it."""
+        """Take up the steps this worker holds without knowing it, but what is paused by now."""
         try:
-            tasks = recovery.reclaim(self.using, self.programs, self.id, self.known())
+            rows = recovery.unheard(self.using, self.id, self.known())
+            # Another writer may have committed one just now, and be about to deliver it.
+            self._adopted.update((row.id, row.token) for row in rows)
+            tasks = recovery.load(self.using, self.programs, self.admission.still(rows))
         except recorder.DATABASE_ERRORS:
             connections.refresh(self.using, after_error=True)
             return  # their leases run out
         for task in tasks:
             self._dispatch(task)
-            # Another writer may have committed it just now, and be about to deliver it.
-            self._adopted.add((task.row.id, task.row.token))
 
     def _dispatch(self, task: Task) -> None:
-        if (task.row.id, task.row.token) in self._adopted:
-            return
         self.in_flight[task.row.id] = task
         task.leased = time.monotonic()
         task.lease = self._lease

@@ -11,6 +11,7 @@ from django_saga.core.problem import did_you_mean
 from django_saga.dsl.registry import registry
 from django_saga.engine import versions
 from django_saga.exceptions import InvalidDefinition, UnknownSaga
+from django_saga.management.saga_command import explained
 from django_saga.models import SagaDefinition as Row
 
 
@@ -38,7 +39,7 @@ def unknown(using: str, name: str, version: int | None) -> str:
     try:
         known |= set(Row.objects.using(using).values_list("name", "version"))
     except DatabaseError as error:
-        note = f" The database {using!r} could not be asked: {plain(str(error)).strip()}"
+        note = f" {explained(using, error)}"
     else:
         note = ""
     if numbers := sorted(number for known_name, number in known if known_name == name):

@@ -18,6 +18,7 @@ from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory, words
 from django_saga.observability.standing import took, why
 from django_saga.observability.story import Attempt, StepStory, Story
+from django_saga.observability.waits import until
 
 _SHOWN_INPUT = 2_000
 _FIRST, _LAST = 2, 8
@@ -132,6 +133,7 @@ class Tree:
         word = step.status.replace("_", " ") or yet
         notes = [f"after {', '.join(map(plain, step.node.after))}"] if len(step.node.after) > 1 else []
         notes += ["atomic"] if step.node.atomic else []
+        notes += [step.node.wait] if step.node.wait else []
         notes += ["pivot"] if step.node.pivot else []
         notes += [f"stands in for {plain(step.node.stands_in_for)}"] if step.node.stands_in_for else []
         notes += [f"queue {plain(step.node.queue)}"] if step.node.queue != "default" else []
@@ -169,6 +171,9 @@ class Tree:
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"
             )
             yield [told if self.story.past else f"{told}, {lease}"]
+        elif told := until(row, now):
+            yield [told]
+            yield from ([f"waits: {one_line(why)}"] for why in self.story.waits_for(row))
         elif row.status in CLAIMABLE_STEP and row.due_at:
             again = f"next {_tried(row)}" if row.attempt else _tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]

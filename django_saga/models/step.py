@@ -63,6 +63,8 @@ class SagaStep(models.Model):
     undo_result = models.JSONField(_("result of the compensation"), null=True)
     reason = models.CharField(_("reason"), max_length=40, blank=True, default="")
     error = models.TextField(_("last error"), blank=True, default="")
+    # What wakes it, if it waits for something else than a time: see ``store.waiting``.
+    waits_for = models.CharField(_("waits for"), max_length=255, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("opened at"))
     claimed_at = models.DateTimeField(_("claimed at"), null=True)
     ended_at = models.DateTimeField(_("ended at"), null=True)
@@ -79,7 +81,7 @@ class SagaStep(models.Model):
             ),
             # Nothing would ever wake it otherwise.
             models.CheckConstraint(
-                condition=Q(due_at__isnull=False) | ~Q(status__in=("scheduled", "undo_scheduled")),
+                condition=Q(due_at__isnull=False) | ~Q(status__in=("scheduled", "waiting", "undo_scheduled")),
                 name="django_saga_step_due_while_scheduled",
             ),
         ]
@@ -87,12 +89,17 @@ class SagaStep(models.Model):
             models.Index(
                 fields=["queue", "executor", "due_at"],
                 name="django_saga_claim",
-                condition=Q(status__in=("scheduled", "undo_scheduled")),
+                condition=Q(status__in=("scheduled", "waiting", "undo_scheduled")),
             ),
             models.Index(
                 fields=["due_at"],
                 name="django_saga_lease",
                 condition=Q(status__in=("running", "undoing")),
+            ),
+            models.Index(
+                fields=["waits_for"],
+                name="django_saga_waits_for",
+                condition=Q(status__in=("waiting", "undo_scheduled")) & ~Q(waits_for=""),
             ),
         ]
 

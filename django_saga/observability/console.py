@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from datetime import datetime
 from typing import Any, TextIO
 
 from django_saga import signals
@@ -33,6 +34,8 @@ def attach(stdout: Any, stderr: Any, *, verbosity: int) -> None:
         logger.propagate = False
     signals.worker_event.connect(_worker_event, dispatch_uid="django_saga.console")
     signals.saga_finished.connect(_saga_finished, dispatch_uid="django_saga.console")
+    signals.circuit_opened.connect(_circuit_opened, dispatch_uid="django_saga.console")
+    signals.circuit_closed.connect(_circuit_closed, dispatch_uid="django_saga.console")
     if logger.isEnabledFor(logging.DEBUG):
         for name, signal in signals.TRANSITIONS.items():
             if name.startswith("step_") and name != "step_started":
@@ -101,6 +104,17 @@ def _trouble(worker: Any, error: BaseException) -> None:
     if not known:
         _told[worker.id, text] = now
     logger.log(level, "worker %s: %s", worker.id, text)
+
+
+def _circuit_opened(*, name: str, step: str, open_until: datetime, **_: Any) -> None:
+    until = open_until.isoformat(sep=" ", timespec="seconds")
+    logger.warning(
+        "the circuit of %s.%s opens: too many attempts failed; nothing begins until %s", name, step, until
+    )
+
+
+def _circuit_closed(*, name: str, step: str, by: str, **_: Any) -> None:
+    logger.info("the circuit of %s.%s closes: %s", name, step, f"by {by}" if by else "a trial was answered")
 
 
 class Undone:

@@ -15,7 +15,7 @@ from django_saga.core.spans import span
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaInstance, SagaStep
-from django_saga.observability import locking
+from django_saga.observability import locking, waits
 from django_saga.observability.locking import LockStory
 
 # Steps a person wants to hear of in a list; those that succeeded, were undone or never began are left out.
@@ -82,6 +82,8 @@ def _live(step: SagaStep, now: datetime) -> str:
     due = step.due_at or now
     if not lanes.is_open(step.executor):
         return _("%(step)s, paused") % {"step": name}
+    if told := waits.until(step, now):
+        return f"{name}, {told}"
     if due > now:
         facts = {"step": name, "number": step.attempt + 1, "span": span(due - now)}
         return _("%(step)s, attempt %(number)d in %(span)s") % facts

@@ -19,13 +19,16 @@ _ENDS = {
     "step_failed": "failed",
     "step_unknown": "unknown",
     "step_not_started": "not started",
+    "step_waits": "waits",
 }
 _GIVEN_UP = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt. ``ended`` is succeeded, failed, unknown or not started; ``cause`` says why unknown."""
+    """One attempt. ``ended`` is succeeded, failed, unknown, not started or, for a look that found nothing,
+    waits; ``cause`` says why unknown.
+    """
 
     event: SagaEvent
     ended: str

@@ -1,17 +1,33 @@
-"""What holds back a step that could be claimed, in a few words."""
+"""What a step waits for, or what holds it back though it could be claimed, in a few words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
 from django_saga.core import lanes
 from django_saga.core.outline import of_stored
+from django_saga.core.plain import plain
 from django_saga.core.spans import span
 from django_saga.core.states import CLAIMABLE_STEP, StepStatus
+from django_saga.core.waits import NEVER, WAITING
 from django_saga.models import SagaGate, SagaInstance, SagaStep
+
+
+def until(step: SagaStep, now: datetime) -> str:
+    """Say how long ``step`` waits yet, and for what; nothing unless that is what it is there for."""
+    if step.reason != WAITING or step.status not in CLAIMABLE_STEP or step.due_at is None:
+        return ""
+    ahead = step.due_at - now
+    left = span(ahead) if timedelta(0) < ahead and step.due_at < NEVER else ""
+    if not step.waits_for:
+        return _("sleeps for another %(span)s") % {"span": left} if left else _("wakes up")
+    facts = {"what": plain(step.waits_for), "span": left}
+    if left:
+        return _("waits for %(what)s, for another %(span)s at most") % facts
+    return _("waits for %(what)s") % facts
 
 
 def gates(using: str, saga: SagaInstance, steps: Sequence[SagaStep]) -> list[SagaGate]:

@@ -14,12 +14,13 @@ from uuid import UUID
 from django.db import connections, transaction
 
 from django_saga.core.states import SagaStatus
+from django_saga.core.waits import WAITING
 from django_saga.models import SagaInstance, SagaStep
 from django_saga.store import clock, sql
 from django_saga.store.rows import LIGHT, OWNED, StepRow
 
 # Literals, so that the planner can prove that the partial indexes cover the query.
-_CLAIMABLE = "status IN ('scheduled', 'undo_scheduled')"
+_CLAIMABLE = "status IN ('scheduled', 'waiting', 'undo_scheduled')"
 _OWNED = "status IN ('running', 'undoing')"
 _COLUMNS = ", ".join(LIGHT)
 
@@ -76,7 +77,8 @@ def claim(
             these, ids = sql.is_in(connection, "id", part)
             taken = sql.execute(
                 using,
-                f"UPDATE {step} SET status = CASE status WHEN 'scheduled' THEN 'running' ELSE 'undoing' END,"
+                f"UPDATE {step} SET"
+                " status = CASE status WHEN 'undo_scheduled' THEN 'undoing' ELSE 'running' END,"
                 f" attempt = attempt + 1, token = token + 1, owner = %s, due_at = %s, claimed_at = %s"
                 f" WHERE {these} AND {_CLAIMABLE}",
                 [owner, until, now, *ids],
@@ -205,7 +207,8 @@ def release(using: str, *, owner: UUID, rows: Sequence[StepRow], lane: str = "")
         given += sql.execute(
             using,
             f"UPDATE {step} SET"
-            " status = CASE status WHEN 'running' THEN 'scheduled' ELSE 'undo_scheduled' END,"
+            " status = CASE WHEN status = 'undoing' THEN 'undo_scheduled'"
+            f" WHEN reason = '{WAITING}' THEN 'waiting' ELSE 'scheduled' END,"
             " attempt = attempt - 1, token = token + 1, owner = NULL, due_at = %s, executor = %s"
             f" WHERE id = %s AND token = %s AND owner = %s AND {_OWNED}",
             [row.was_due_at, lane or row.executor, row.id, row.token, owner],

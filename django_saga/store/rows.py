@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django_saga.core.state import StepState
 from django_saga.core.states import OWNED_STEP, Outcome, StepStatus
+from django_saga.core.waits import WAITING
 
 # Stands for the time a row was opened where it was not read: what is stored is never overwritten.
 STORED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,9 +42,10 @@ class StepRow:
     result: str | None = None
     compensation_data: str | None = None
     # Not written with the others: when the row was due before it was leased, so that it can be given back as
-    # it was; and what its compensation returned just now (JSON text).
+    # it was; what its compensation returned just now (JSON text); and what it waits for from now on.
     was_due_at: datetime | None = None
     undo_result: str | None = None
+    waits_for: str | None = None
 
     @property
     def owned(self) -> bool:
@@ -57,9 +59,12 @@ class StepRow:
 
     def state(self) -> StepState:
         """Give the step as the machine sees it: an attempt under way is a lease, not a state."""
+        status = _AT_REST[self.status]
+        if self.reason == WAITING and status is StepStatus.SCHEDULED:
+            status = StepStatus.WAITING
         return StepState(
             self.name,
-            _AT_REST[self.status],
+            status,
             self.attempt,
             self.crashes,
             _OUTCOMES[self.outcome],
@@ -129,7 +134,8 @@ _AT_REST: dict[str, StepStatus] = {status.value: status for status in StepStatus
 }
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-ALL: tuple[str, ...] = tuple(name for name in StepRow.__slots__ if name not in ("was_due_at", "undo_result"))
+_APART = ("was_due_at", "undo_result", "waits_for")
+ALL: tuple[str, ...] = tuple(name for name in StepRow.__slots__ if name not in _APART)
 # Values that deciding never asks for are not read; where a row holds None of them, what is stored stays.
 KEPT = ("claimed_at", "ended_at", "result", "compensation_data")
 LIGHT = ALL[: ALL.index("created_at")]

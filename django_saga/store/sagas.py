@@ -110,7 +110,7 @@ def all_steps(
     lock = sql.locking(connection, skip_locked=True) if guard else ""
     locked: set[UUID] = set()
     if lock:
-        mine = _steps(using, saga_ids, " AND status IN ('scheduled', 'undo_scheduled')", [], lock)
+        mine = _steps(using, saga_ids, " AND status IN ('scheduled', 'waiting', 'undo_scheduled')", [], lock)
         locked = {row.id for rows in mine.values() for row in rows}
     steps = _steps(using, saga_ids, "", [], "")
     flying = set()
@@ -168,19 +168,20 @@ def undo_of(step: str) -> str:
     return f"{step}:undo"
 
 
-def write_undo_results(using: str, results: Mapping[UUID, str]) -> None:
-    """Write what compensations returned (JSON text). Few do, so it is no part of the statement that all
-    share.
+def write_apart(using: str, column: str, values: Mapping[UUID, str]) -> None:
+    """Write one more column of steps: ``undo_result`` (JSON text) or ``waits_for``. Few have them, so they
+    are no part of the statement that all share.
     """
     connection = connections[using]
-    value = "%s::jsonb" if connection.vendor == "postgresql" else "%s"
-    for part in sql.chunks(connection, list(results), width=3):
+    is_json = column == "undo_result" and connection.vendor == "postgresql"
+    value = "%s::jsonb" if is_json else "%s"
+    for part in sql.chunks(connection, list(values), width=3):
         these, params = sql.is_in(connection, "id", part)
         cases = " ".join([f"WHEN %s THEN {value}"] * len(part))
-        chosen = [each for step_id in part for each in (sql.to_db(connection, step_id), results[step_id])]
+        chosen = [each for step_id in part for each in (sql.to_db(connection, step_id), values[step_id])]
         sql.execute(
             using,
-            f"UPDATE {sql.table(SagaStep)} SET undo_result = CASE id {cases} END WHERE {these}",
+            f"UPDATE {sql.table(SagaStep)} SET {column} = CASE id {cases} END WHERE {these}",
             [*chosen, *params],
         )
 

@@ -38,6 +38,7 @@ from django_saga.core.states import (
     SagaStatus,
     StepStatus,
 )
+from django_saga.core.waits import WAITING
 from django_saga.dsl.registry import registry
 from django_saga.engine import versions
 from django_saga.engine.graphs import program_of
@@ -187,7 +188,8 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
         return
     for name, step in state.steps.items():
         row = saga.steps[name]
-        at_rest = {"running": "scheduled", "undoing": "undo_scheduled"}.get(row.status, row.status)
+        running = "waiting" if row.reason == WAITING else "scheduled"
+        at_rest = {"running": running, "undoing": "undo_scheduled"}.get(row.status, row.status)
         given = (step.status.value, step.crashes, step.outcome.value, step.partial, step.reason)
         found = (at_rest, row.crashes, row.outcome, row.partial, row.reason)
         if given != found:
@@ -195,7 +197,9 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
         in_flight = row.status in OWNED_STEP
         if row.attempt != step.attempt + in_flight:
             yield f"step {name}: attempt {row.attempt} in its row, {step.attempt} ended by its history"
-        if not in_flight and row.due_at != step.due_at:
+        # What a step waits for may have come: then its alarm was set to that time.
+        was_woken = row.waits_for and step.due_at and row.due_at and row.due_at < step.due_at
+        if not in_flight and row.due_at != step.due_at and not was_woken:
             yield f"step {name}: due at {row.due_at}, by its history at {step.due_at}"
 
 

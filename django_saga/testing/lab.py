@@ -19,6 +19,7 @@ from django_saga import ports, runtime
 from django_saga.conf import get_settings
 from django_saga.core import lanes
 from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, LIVE_STEP, SagaStatus, StepStatus
+from django_saga.core.waits import NEVER
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.dsl.step import Compensation, Step
@@ -201,7 +202,7 @@ class SagaLab:
         now, known = self.now, list(self._programs)
         steps = (
             SagaStep.objects.using(self.using)
-            .filter(status__in=LIVE_STEP, due_at__gt=now, definition_id__in=known)
+            .filter(status__in=LIVE_STEP, due_at__gt=now, due_at__lt=NEVER, definition_id__in=known)
             .exclude(executor__contains="/")
         )
         sagas = SagaInstance.objects.using(self.using).filter(

@@ -18,6 +18,7 @@ from django_saga.models import SagaInstance, SagaStep
 from django_saga.observability import story
 from django_saga.observability.standing import why
 from django_saga.observability.story import Attempt, StepStory, Story
+from django_saga.observability.waits import until
 from django_saga.testing import plan
 
 _EVENTS = 200
@@ -102,7 +103,9 @@ def _open(told: Story, row: SagaStep) -> Iterator[str]:
         return
     left = row.due_at - told.now
     when = f"in {span(left)}" if left.total_seconds() > 0 else "now"
-    if row.status in CLAIMABLE_STEP:
+    if words := until(row, told.now):
+        yield f"    {words}"
+    elif row.status in CLAIMABLE_STEP:
         yield f"    {_what(undo, row.attempt + 1)}: due {when}"
     elif row.status in OWNED_STEP:
         yield f"    {_what(undo, row.attempt)}: in flight, its lease ends {when}"

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from example_project.demo.run import ROOT, Options, run
+from example_project.demo.screen import shown
 
 ORDERS = ROOT / "example_project" / "data" / "orders.csv"
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--orders", type=Path, metavar="FILE", default=_shown(ORDERS), help="CSV file of orders"
+        "--orders", type=Path, metavar="FILE", default=shown(ORDERS), help="CSV file of orders"
     )
     parser.add_argument("--rate", type=float, metavar="N", default=40, help="orders placed a second")
     parser.add_argument(
@@ -74,10 +75,6 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=float, metavar="SECONDS", default=600, help="longest wait of --exit-when-done"
     )
     return parser
-
-
-def _shown(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _interrupt(*_: object) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 
 from example_project.clients import http
 from example_project.demo.children import Child, ChildDied
 from example_project.demo.database import Database
-from example_project.demo.screen import Screen, Speed
+from example_project.demo.screen import Screen, Speed, shown
 from example_project.demo.stage import CannotStart, emptied, free_port, site_port
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("payments", "shipping")
 LOOK_EVERY = timedelta(seconds=0.25)
 TIME_TO_START = timedelta(seconds=60)
 # Steps under way may finish: the slowest call to a service takes less.
@@ -88,7 +91,7 @@ class Demo:
         self.screen = screen
         self.children = children
         self.site = f"http://127.0.0.1:{site_port(options.port)}"
-        self.services = {name: f"http://127.0.0.1:{free_port()}" for name in ("payments", "shipping")}
+        self.services = {name: f"http://127.0.0.1:{free_port()}" for name in SERVICES}
         self.env = self._environment()
         self.speed = Speed()
 
@@ -118,8 +121,7 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": "example_project.settings",
             "DJANGO_SECRET_KEY": os.urandom(32).hex(),
             "EXAMPLE_SQLITE": str(self.options.directory.resolve() / "shop.sqlite3"),
-            "EXAMPLE_PAYMENTS_URL": self.services["payments"],
-            "EXAMPLE_SHIPPING_URL": self.services["shipping"],
+            **{f"EXAMPLE_{name.upper()}_URL": url for name, url in self.services.items()},
         }
 
     def _start_processes(self) -> None:
@@ -188,10 +190,24 @@ class Demo:
             f"\n  Site   {self.site}/\n"
             f"  Admin  {self.site}/admin/   user demo, password demo\n"
             f"  API    {self.site}/api/orders/ and so on: {', '.join(domain.cases for domain in OTHERS)}\n"
+            f"  Sagas  {self._command()} saga_list\n"
+            "         and saga_show ID, saga_check, saga_simulate order, ...\n"
             f"  Logs   {' '.join(logs)}\n\n"
             f"Placing the orders of {self.options.orders}, {self.options.rate:g} a second, and "
             f"{self.options.others} each of the others. Ctrl-C stops everything.\n"
         )
+
+    def _command(self) -> str:
+        """Give what a person types before the name of a command that is to see the demo's sagas."""
+        if self.options.database_url:
+            # It may hold a password, and screens are shared.
+            database = "DATABASE_URL=<the URL you gave>"
+        else:
+            database = f"EXAMPLE_SQLITE={quote(str(shown(Path(self.env['EXAMPLE_SQLITE']))))}"
+            if "DATABASE_URL" in os.environ:
+                database = f"DATABASE_URL= {database}"  # the demo does without it
+        program = (shown(Path(sys.executable)), shown(ROOT / "manage.py"))
+        return f"{database} {' '.join(quote(str(path)) for path in program)}"
 
     def _carry_through(self, database: Database, placing: list[Child]) -> int:
         began = time.monotonic()

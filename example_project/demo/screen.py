@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from datetime import timedelta
+from pathlib import Path
 
 RATE_OVER = timedelta(seconds=5)
 BETWEEN_LINES = timedelta(seconds=2)
@@ -59,3 +60,8 @@ class Screen:
         if self._is_terminal and self._live:
             print(flush=True)
         self._live = ""
+
+
+def shown(path: Path) -> Path:
+    """Give ``path`` as a person types it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -18,6 +18,7 @@ from django_saga.core.events import (
     StepNotStarted,
     StepSucceeded,
     StepUnknown,
+    StepWaits,
     UndoRetried,
 )
 from django_saga.core.state import SagaState, StepState
@@ -25,7 +26,8 @@ from django_saga.core.states import CompensationPolicy, FailurePolicy, SagaStatu
 
 FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 TURNED = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED, SagaStatus.STUCK)
-OPEN = (StepStatus.SCHEDULED, StepStatus.UNDO_SCHEDULED)
+AHEAD = (StepStatus.SCHEDULED, StepStatus.WAITING)
+OPEN = (*AHEAD, StepStatus.UNDO_SCHEDULED)
 
 
 class Mark(NamedTuple):
@@ -98,6 +100,8 @@ class Laws:
         return noted
 
     def _tried(self, mark: Mark, event: StepEvent, after: SagaState) -> Mark:
+        if isinstance(event, StepWaits):  # a look is no try
+            return mark._replace(effect=mark.effect or "failed") if event.partial else mark
         cause = event.cause if isinstance(event, StepUnknown) else None
         if cause is Cause.WORKER_LOST:
             mark = mark._replace(crashes=mark.crashes + 1)
@@ -155,13 +159,15 @@ class Laws:
         ready = {name for name, step in self.steps.items() if done.issuperset(step.after)}
         found = {name: step.status for name, step in after.steps.items()}
         expected = {name: StepStatus.SUCCEEDED if name in done else StepStatus.SCHEDULED for name in ready}
+        expected |= {name: status for name, status in found.items() if status is StepStatus.WAITING}
+        assert found.keys() == ready
         if after.failing:
             assert self.definition.failure_policy is not FailurePolicy.FAIL_FAST
             given_up = {
                 name for name in ready - done if found[name] in (StepStatus.FAILED, StepStatus.UNKNOWN)
             }
             assert after.culprit in given_up
-            assert StepStatus.SCHEDULED in found.values(), "there is nothing to wait for"
+            assert not set(AHEAD).isdisjoint(found.values()), "there is nothing to wait for"
             expected |= {name: found[name] for name in given_up}
         else:
             assert (after.reason, after.culprit) == ("", "")
@@ -176,8 +182,8 @@ class Laws:
 
     def _turned(self, ledger: Ledger, before: SagaState, event: Event, after: SagaState) -> None:
         assert after.steps.keys() == before.steps.keys(), "a saga that turned back opened a step"
-        forward = {name for name, step in after.steps.items() if step.status is StepStatus.SCHEDULED}
-        were = {name for name, step in before.steps.items() if step.status is StepStatus.SCHEDULED}
+        forward = {name for name, step in after.steps.items() if step.status in AHEAD}
+        were = {name for name, step in before.steps.items() if step.status in AHEAD}
         were.discard(getattr(event, "step", ""))
         if before.status in FORWARD:
             assert forward == were.intersection(event.in_flight), "only what is in flight stays open"
@@ -216,6 +222,9 @@ class Laws:
 # What each status of a step says about what the ledger knows.
 STATUS_SAYS = {
     StepStatus.SCHEDULED: lambda step, mark: mark.undo == "" and mark.effect in ("", "unknown"),
+    StepStatus.WAITING: lambda step, mark: (
+        mark.undo == "" and mark.effect in ("unknown", "failed" if step.partial else "")
+    ),
     StepStatus.SUCCEEDED: lambda step, mark: mark[:2] == ("succeeded", "") and step.outcome == "succeeded",
     StepStatus.FAILED: lambda step, mark: (
         mark[:2] == ("failed" if step.partial else "", "") and step.outcome == "failed"

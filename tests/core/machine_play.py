@@ -132,12 +132,17 @@ ENDINGS: dict[str, Callable[..., StepEvent]] = {
     "released": _unknown(Cause.RELEASED),
     "not started": lambda limit, **who: events.StepNotStarted(**who),
 }
+# How a look ends that found nothing, and one that began something to be undone.
+LOOKS: dict[str, Callable[..., StepEvent]] = {
+    "waits": lambda limit, **who: events.StepWaits(**who),
+    "began": lambda limit, **who: events.StepWaits(**who, partial=True),
+}
 
 
 @lru_cache(maxsize=100_000)
 def ending(how: str, step: str, attempt: int, undo: bool, crash_limit: int) -> StepEvent:
-    """Make the event of an attempt that ended like ``how``, a key of ``ENDINGS``."""
-    return ENDINGS[how](crash_limit, step=step, attempt=attempt, undo=undo)
+    """Make the event of an attempt that ended like ``how``, a key of ``ENDINGS`` or ``LOOKS``."""
+    return (ENDINGS | LOOKS)[how](crash_limit, step=step, attempt=attempt, undo=undo)
 
 
 @lru_cache(maxsize=100_000)

@@ -7,6 +7,7 @@ the way: the number of ways from the start to a rest. Walked are, for every grap
 * attempts of steps and compensations that end in each way listed, parallel ones in every order, until spent
 * cancel and deadline at every point; and whatever turns a saga back finds any of the open steps in flight
 * steps in flight then that are found unwanted before they began
+* looks that find nothing yet, of steps that wait and of compensations that do
 * dead compensations retried by an operator, as often as listed, at every point
 
 After each event all of ``machine_laws`` hold. Every history comes to rest (completed, compensated or stuck)
@@ -28,8 +29,9 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import CancelRequested, DeadlinePassed, Event, SagaStarted, UndoRetried
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import CompensationPolicy, FailurePolicy, StepStatus
+from django_saga.core.waits import WAITING as WAITS
 from tests.core.machine_laws import FORWARD, Laws, Ledger, Mark
-from tests.core.machine_play import EPOCH, define, ending, read, shapes, stored
+from tests.core.machine_play import EPOCH, LOOKS, define, ending, read, shapes, stored
 
 PLAIN = ("",)
 BARE = ("", "bare")
@@ -115,6 +117,14 @@ WALKS = {
         Bounds((3,), BARE, ("succeeded", "failed", "lost"), ("succeeded",), attempts=2),
         Walked(definitions=40, states=7500, events=52748, histories=142484184182, longest=13),
     ),
+    "steps that wait, some for what they began, and compensations that wait": (
+        Bounds((1, 2, 3), BARE, ("succeeded", "permanent", "waits", "began"), ("succeeded", "waits")),
+        Walked(definitions=49, states=7845, events=40734, histories=323954311250, longest=16),
+    ),
+    "steps that wait, in doubt, two tries each": (
+        Bounds((1, 2), KINDS, (*DO, "waits", "began"), (*UNDO, "waits"), attempts=2, undo_attempts=2),
+        Walked(definitions=30, states=27406, events=373416, histories=10960756813451592, longest=19),
+    ),
     "four steps with compensations, dead ones too": (
         Bounds((4,), PLAIN, ("succeeded", "permanent"), ("succeeded", "permanent")),
         Walked(definitions=31, states=8254, events=17836, histories=813704, longest=9),
@@ -157,8 +167,9 @@ def walk(bounds: Bounds) -> Walked:
 
 def _most_events(size: int, bounds: Bounds) -> int:
     """Say how long a history may be: all tries, the crashes that cost none, and a word from outside."""
-    undo = bounds.undo_attempts + CRASH_LIMIT
-    return size * (bounds.attempts + CRASH_LIMIT + undo) + bounds.operator * (1 + undo) + 1
+    undo = bounds.undo_attempts + CRASH_LIMIT + ("waits" in bounds.undo)
+    looks = len({"waits", "began"}.intersection(bounds.do))
+    return size * looks + size * (bounds.attempts + CRASH_LIMIT + undo) + bounds.operator * (1 + undo) + 1
 
 
 class Walk:
@@ -211,6 +222,8 @@ class Walk:
             if not forward and not step.undoing:
                 ways = (*ways, "not started")
             for how in ways:
+                if how in LOOKS and step.reason == WAITS and (how == "waits" or step.partial):
+                    continue  # nothing new: the engine does not feed that
                 event = ending(how, step.name, step.attempt + 1, step.undoing, CRASH_LIMIT)
                 if forward and how != "succeeded":
                     yield from _in_flight(event, tuple(name for name in names if name != step.name))

@@ -42,7 +42,7 @@ def state(saga: SagaStatus, step: StepStatus) -> SagaState:
 
 
 def test_the_table_holds_these_moves_and_no_other():
-    always = {"step_succeeded", "step_failed", "step_unknown", "saga_paused", "saga_resumed"}
+    always = {"step_succeeded", "step_failed", "step_unknown", "step_waits", "saga_paused", "saga_resumed"}
     forward = {*always, "deadline_passed", "cancel_requested"}
     back = {*always, "step_not_started", "undo_retried"}
 
@@ -85,7 +85,7 @@ def test_a_terminal_saga_takes_no_event(status, kind):
 
 
 OUTCOMES = [kind for kind in KINDS if issubclass(events.EVENTS[kind], events.StepEvent)]
-OPEN_FOR = {(StepStatus.SCHEDULED, False), (StepStatus.UNDO_SCHEDULED, True)}
+OPEN_FOR = {(StepStatus.SCHEDULED, False), (StepStatus.WAITING, False), (StepStatus.UNDO_SCHEDULED, True)}
 
 
 @pytest.mark.parametrize("kind", OUTCOMES)

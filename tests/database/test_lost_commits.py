@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.usefixtures("invariants_hold"),
 ]
 
-CLAIM = "SET status = CASE status WHEN 'scheduled' THEN 'running'"
+CLAIM = "SET status = CASE status WHEN 'undo_scheduled' THEN 'undoing'"
 START = "INSERT INTO django_saga_sagainstance"
 RECORD = "INSERT INTO django_saga_sagaevent"
 EFFECT = 'INSERT INTO "tests_effect"'

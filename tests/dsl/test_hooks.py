@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_saga import ComposedSaga, ForwardRecovery, SagaBuilder, action, part, saga
 from django_saga.core.problem import Problem
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import step
@@ -118,6 +119,113 @@ def test_a_hook_is_a_plain_method_of_an_instance():
 
     assert Order().thank("you") == "thanks for you"
     assert repr(Base.thank) == "<on_success of step charge>"
+
+
+# --- sagas that are no classes --------------------------------------------------------------------
+
+
+def charge_card(ctx): ...
+
+
+def told(transition):
+    return f"told {transition}"
+
+
+def thanked(transition):
+    return f"thanked for {transition}"
+
+
+def built():
+    return SagaBuilder("order", on_exit=told).step(charge_card, no_compensation=True, on_success=thanked)
+
+
+def in_parallel():
+    charged = part(charge_card, no_compensation=True, on_success=thanked)
+    return SagaBuilder("order", on_exit=told).parallel(charged)
+
+
+def traced():
+    @saga(name="order", on_exit=told)
+    def order(flow, input):
+        flow.step(charge_card, no_compensation=True, on_success=thanked)
+
+    return order
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda: built().build(), lambda: in_parallel().build(), traced],
+    ids=["steps", "parts", "traced"],
+)
+def test_hooks_are_options_where_there_is_no_class(write):
+    assert hooks(write()) == {
+        ("on_exit", ""): ["told x"],
+        ("on_success", "charge_card"): ["thanked for x"],
+    }
+
+
+def test_what_stands_in_for_a_step_has_hooks_of_its_own():
+    def by_bank(ctx): ...
+
+    stand_in = part(by_bank, no_compensation=True, on_success=thanked)
+    order = SagaBuilder("order").step(charge_card, pivot=True, no_compensation=True)
+    order.step(told, no_compensation=True, forward_recovery=ForwardRecovery.ALTERNATE(stand_in))
+
+    assert hooks(order.build()) == {("on_success", "by_bank"): ["thanked for x"]}
+
+
+def test_a_composed_saga_has_the_hooks_of_its_class_and_they_have_its_self():
+    charge = action("charge", no_compensation=True)(charge_card)
+
+    class Order(ComposedSaga):
+        actions = (charge,)
+
+        def on_success(self, transition):
+            return self.answer(transition)
+
+        def answer(self, transition):
+            return f"{type(self).__name__} hears {transition}"
+
+    assert hooks(Order.compose(["charge"])) == {("on_success", ""): ["Order hears x"]}
+
+
+def test_mistakes_in_hooks_that_are_options():
+    def yields(transition):
+        yield transition
+
+    @saga(name="order", on_exit="mail")  # type: ignore[call-overload]
+    def order(flow, input):
+        flow.step(charge_card, no_compensation=True, on_success=lambda: None, on_failure=yields)
+
+    assert problems(order) == [
+        Problem(
+            "hook-type",
+            "",
+            "on_exit= is 'mail', which is not a function.",
+            "Give it a function: on_exit=lambda transition: ...",
+        ),
+        Problem(
+            "hook-signature",
+            "charge_card",
+            "on_success= cannot be called with (transition).",
+            "Give it exactly this parameter.",
+        ),
+        Problem(
+            "hook-signature",
+            "charge_card",
+            "on_failure= is a generator.",
+            "Write it without yield: nobody takes what it yields.",
+        ),
+    ]
+
+
+def test_a_mistake_in_a_hook_of_a_composed_saga():
+    class Order(ComposedSaga):
+        actions = (action("charge", no_compensation=True)(charge_card),)
+
+        def on_sucess(self, transition): ...
+
+    assert [problem.code for problem in problems(Order)] == ["unknown-hook"]
 
 
 # --- mistakes -------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from example_project.data import generate_orders
 from example_project.domains import OTHERS
 from tests.example.site import free_port
-from tests.processes import LOGS, RealProcess, wait_until
+from tests.processes import LOGS, ROOT, RealProcess, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,9 +97,15 @@ def test_a_signal_stops_all_of_it(start_demo: StartDemo, tmp_path: Path, number:
     assert processes_in(tmp_path / "demo") == []
 
 
-def test_it_stays_up_after_the_last_order_until_told_to_stop(start_demo: StartDemo, tmp_path: Path) -> None:
+def test_it_stays_up_for_commands_after_the_last_order_until_told_to_stop(
+    start_demo: StartDemo, tmp_path: Path
+) -> None:
     demo = start_demo("--rate", "100")
+    command = demo.wait_for_line("^  Sagas  (.* saga_list)$")[1]
     demo.wait_for_line("Everything stays up", timeout=120)
+    typed = ["env", "-u", "DJANGO_SETTINGS_MODULE", *shlex.split(command)]  # that of the tests
+    listed = subprocess.run(typed, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    assert len(re.findall(rb" v1 .* (?:completed|compensated) ", listed.stdout)) == 25
 
     os.kill(demo.pid, signal.SIGINT)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from django_saga.engine import recovery, worker
 from django_saga.models import SagaEvent, SagaInstance, SagaLock
 from tests.processes import wait_until
 from tests.sagas.lock_sagas import LockRefuseSaga, LockWaitSaga, Parcel
+from tests.together import in_threads
 
 pytestmark = [
     pytest.mark.fault("F54"),
@@ -22,24 +22,6 @@ pytestmark = [
 ]
 
 CALLERS = 20
-
-
-def in_threads(count, call):
-    """Run ``call(n)`` in ``count`` threads that begin together; give what each returned or raised."""
-    barrier = threading.Barrier(count)
-
-    def one(number):
-        try:
-            connection.ensure_connection()
-            barrier.wait(30)
-            return call(number)
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
 
 
 def turns(ledger):

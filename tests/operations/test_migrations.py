@@ -32,6 +32,35 @@ def test_a_saga_goes_on_where_it_stood_under_the_new_names(old, new, ran):
     assert (handle.status, handle.result(1)) == ("completed", {"by": "v2 ship"})
 
 
+def test_a_paused_saga_is_moved_and_stays_paused(old, new, ran):
+    handle = reserved(old)
+    operations.pause(saga=handle.id, by="ada")
+
+    assert fates(migrate()) == [("migrated", "running", 1)]
+    assert SagaStep.objects.get(saga_id=handle.id, name="check").executor == "paused/thread"  # out of sight
+    work()
+    assert ran == ["v1 reserve 1"]
+    assert rows(handle) == {"book": ("succeeded", 1, "default"), "check": ("scheduled", 0, "default")}
+    operations.resume(saga=handle.id, by="ada")
+    work()
+
+    assert ran == ["v1 reserve 1", "v2 check 1", "v2 ship 1"]
+    assert handle.status == "completed"
+
+
+def test_a_saga_of_a_paused_name_is_moved_and_stays_paused(old, new, ran):
+    handle = reserved(old)
+    operations.pause(definition="order", by="ada")
+
+    assert fates(migrate()) == [("migrated", "running", 1)]
+    work()
+    assert ran == ["v1 reserve 1"]
+    operations.resume(definition="order", by="ada")
+    work()
+
+    assert handle.status == "completed"
+
+
 def test_what_the_old_version_did_is_undone_by_the_new_one(old, new, ran, troubles):
     handle = reserved(old)
     migrate()

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from django_saga import (
     OperationRefused,
@@ -192,6 +192,39 @@ def test_a_saga_carried_by_run_waits_for_the_end_of_its_names_pause(sagas, begun
     waited_at = ["charge"] if "step" in way else []
     assert before == ["charge", "ship", *waited_at]
     assert (handle.status, begun) == ("completed", ["charge", "ship"] * 2)
+
+
+@pytest.mark.parametrize("way", ["saga", "definition", "step"])
+def test_what_is_paused_before_the_worker_hears_that_it_claimed_it_does_not_begin(
+    sagas, begun, monkeypatch, way
+):
+    order = sagas[0].start()
+    ways = {
+        "saga": {"saga": order.id},
+        "definition": {"definition": "order"},
+        "step": {"definition": "order", "step": "charge"},
+    }
+    worker = runtime.build_worker(using="default", once=True)
+    claim = worker.admission.claim
+
+    def claim_in_vain(**asked):
+        rows = claim(**asked)
+        if rows:
+            monkeypatch.undo()
+            operations.pause(**ways[way], by="ada")
+            raise OperationalError("the reply to the commit was lost")
+        return rows
+
+    monkeypatch.setattr(worker.admission, "claim", claim_in_vain)
+    worker.run()
+
+    assert begun == []
+    row = SagaStep.objects.get(saga_id=order.id)
+    assert (row.status, row.attempt, row.owner) == ("scheduled", 0, None)
+
+    operations.resume(**ways[way], by="ada")
+    runtime.build_worker(using="default", once=True).run()
+    assert (order.status, begun) == ("completed", ["charge", "ship"])
 
 
 def test_a_lab_leaves_alone_what_is_paused(sagas, begun):

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django_saga import Context, LockPolicy, Retry, Saga, step
 from tests import ledger
 
 _TRIES = Retry(attempts=3, delay=0)
 
 
+def _calling(result: str) -> Callable[..., str]:
+    """Give the function of a step that calls the outside world."""
+
+    def call(self: Saga, ctx: Context) -> str:
+        ledger.external(ctx.idempotency_key)
+        return result
+
+    return call
+
+
+def _call_off(self: Saga, ctx: Context) -> None:
+    ledger.external(ctx.idempotency_key)
+
+
 class RaceForkSaga(Saga):
     """Two branches that begin at once, and their join."""
 
-    @step(after=[], retry=_TRIES)
-    def left(self, ctx: Context) -> str:
-        ledger.external(ctx.idempotency_key)
-        return "left"
-
-    @left.compensation(retry=_TRIES)
-    def unleft(self, ctx: Context) -> None:
-        ledger.external(ctx.idempotency_key)
-
-    @step(after=[], retry=_TRIES)
-    def right(self, ctx: Context) -> str:
-        ledger.external(ctx.idempotency_key)
-        return "right"
-
-    @right.compensation(retry=_TRIES)
-    def unright(self, ctx: Context) -> None:
-        ledger.external(ctx.idempotency_key)
+    left = step(name="left", after=[], retry=_TRIES)(_calling("left"))
+    unleft = left.compensation(retry=_TRIES)(_call_off)
+    right = step(name="right", after=[], retry=_TRIES)(_calling("right"))
+    unright = right.compensation(retry=_TRIES)(_call_off)
 
     @step(after=[left, right], retry=_TRIES, no_compensation=True)
     def join(self, ctx: Context) -> str:
@@ -38,14 +41,8 @@ class RaceForkSaga(Saga):
 class RaceCallSaga(Saga):
     """A call of the outside world."""
 
-    @step(retry=_TRIES)
-    def call(self, ctx: Context) -> str:
-        ledger.external(ctx.idempotency_key)
-        return "called"
-
-    @call.compensation(retry=_TRIES)
-    def uncall(self, ctx: Context) -> None:
-        ledger.external(ctx.idempotency_key)
+    call = step(name="call", retry=_TRIES)(_calling("called"))
+    uncall = call.compensation(retry=_TRIES)(_call_off)
 
 
 class RaceDeadlineSaga(RaceCallSaga):
@@ -84,14 +81,8 @@ class RaceRefusedSaga(Saga):
     def locks(targets: list[str]) -> list[str]:
         return targets
 
-    @step(retry=_TRIES)
-    def call(self, ctx: Context) -> str:
-        ledger.external(ctx.idempotency_key)
-        return "called"
-
-    @call.compensation(retry=_TRIES)
-    def uncall(self, ctx: Context) -> None:
-        ledger.external(ctx.idempotency_key)
+    call = step(name="call", retry=_TRIES)(_calling("called"))
+    uncall = call.compensation(retry=_TRIES)(_call_off)
 
 
 class RaceTurnsSaga(RaceRefusedSaga):
@@ -106,23 +97,10 @@ class RaceForkNextSaga(Saga):
     name = "race_fork"
     version = 2
 
-    @step(after=[], retry=_TRIES)
-    def port(self, ctx: Context) -> str:
-        ledger.external(ctx.idempotency_key)
-        return "port"
-
-    @port.compensation(retry=_TRIES)
-    def unport(self, ctx: Context) -> None:
-        ledger.external(ctx.idempotency_key)
-
-    @step(after=[], retry=_TRIES)
-    def right(self, ctx: Context) -> str:
-        ledger.external(ctx.idempotency_key)
-        return "right"
-
-    @right.compensation(retry=_TRIES)
-    def unright(self, ctx: Context) -> None:
-        ledger.external(ctx.idempotency_key)
+    port = step(name="port", after=[], retry=_TRIES)(_calling("port"))
+    unport = port.compensation(retry=_TRIES)(_call_off)
+    right = step(name="right", after=[], retry=_TRIES)(_calling("right"))
+    unright = right.compensation(retry=_TRIES)(_call_off)
 
     @step(after=[port], retry=_TRIES, no_compensation=True)
     def check(self, ctx: Context) -> None:

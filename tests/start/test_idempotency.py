@@ -1,7 +1,6 @@
 """The same key gives the same saga, however many ask at once; another input under it is an error."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 
@@ -11,28 +10,11 @@ from django.db import connection, transaction
 from django_saga import IdempotencyConflict, InvalidInput, runtime
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from tests.sagas.start_sagas import ChainSaga, EchoSaga, Order, TypedSaga
+from tests.together import in_threads
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants_hold")]
 
 CALLERS = 40
-
-
-def in_threads(count, call):
-    """Run ``call(n)`` in ``count`` threads that begin together; give what each returned or raised."""
-    barrier = threading.Barrier(count)
-
-    def one(number):
-        try:
-            connection.ensure_connection()
-            barrier.wait(30)
-            return call(number)
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
 
 
 @pytest.mark.fault("F03")
@@ -116,6 +98,7 @@ def test_of_forty_callers_with_different_inputs_one_wins_and_all_others_are_told
     conflicts = [error for error in answers if isinstance(error, IdempotencyConflict)]
     assert len(conflicts) == CALLERS - 1
     assert {error.saga_id for error in conflicts} == {saga.pk}
+    assert isinstance(saga.input, int)
     assert answers[saga.input].id == saga.pk
 
 

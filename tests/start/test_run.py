@@ -10,9 +10,10 @@ from django.db import connection, transaction
 
 from django_saga import SagaError, SagaFailed, SagaStatus
 from django_saga.core.events import Cause, StepUnknown
-from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep
 from django_saga.store import clock, history
 from tests.processes import wait_until
+from tests.sagas.limit_sagas import LimitCircuit
 from tests.sagas.start_sagas import (
     AsyncSaga,
     ChainSaga,
@@ -204,6 +205,17 @@ def test_a_cancelled_saga_ends_the_run_that_carries_it(ledger):
         ("first:do", ""),
         ("first:undo", "cancelled"),
     ]
+
+
+def test_what_run_carries_counts_for_circuits_though_nobody_listens(ledger):
+    thread, results = in_background(lambda: LimitCircuit.run({}).status)
+
+    wait_until(SagaGate.objects.filter(open_until__isnull=False).exists)
+    ledger.open("bank")
+    thread.join(30)
+
+    assert results == [SagaStatus.COMPLETED]
+    assert not SagaGate.objects.filter(open_until__isnull=False).exists()
 
 
 def test_run_serves_every_queue(ledger):

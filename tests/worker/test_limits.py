@@ -77,11 +77,13 @@ def test_no_more_begin_in_any_second_than_the_rate_allows_and_it_is_used_up(work
 
 def test_a_circuit_spares_the_other_side_in_all_workers_and_closes_when_it_answers(worker, ledger):
     sagas = LimitCircuit.bulk_start([{}] * 30)
-    worker("--processes", "2")
+    process = worker("--processes", "2")
     gates = SagaGate.objects.filter(saga="limit_circuit")
     wait_until(gates.filter(probed_at__isnull=False).exists)  # opened, and tried again once
     ledger.open("bank")
 
     assert set(ended(*sagas)) == {"completed"}
     assert not gates.filter(open_until__isnull=False).exists()
+    process.wait_for_line(r"WARNING .* the circuit of limit_circuit\.call opens: .* until \d{4}-")
+    process.wait_for_line(r"INFO .* the circuit of limit_circuit\.call closes: a trial was answered")
     assert len(ledger.lines("do")) == 30

@@ -2,61 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import DatabaseError, connections
+from django.core.management.base import CommandParser, no_translations
 
-from django_saga.conf import get_settings
-from django_saga.core.plain import columns, one_line, plain
+from django_saga.core.plain import columns, plain
 from django_saga.core.shapes import BAD, GOOD, Shape
 from django_saga.management.json_output import document
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, ago, colour_wanted
 from django_saga.observability import fit
 from django_saga.observability.fit import Fit, Version
 
-EPILOG = """
+_FINE, _WRONG = Shape("✔", "+", GOOD), Shape("✖", "x", BAD)
+
+
+class Command(SagaCommand):
+    help = "Compare the sagas of this code with those in flight in the database, and say what does not fit."
+    epilog = """
 exit codes:
   0  this code and the workers that are there fit all sagas in flight
   1  this code does not, or a definition is wrong, or the database could not be asked
   3  this code does, but some sagas in flight are served by no worker that is there
 """
-_FINE, _WRONG = Shape("✔", "+", GOOD), Shape("✖", "x", BAD)
-
-
-class Command(BaseCommand):
-    help = "Compare the sagas of this code with those in flight in the database, and say what does not fit."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name,
-            subcommand,
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **kwargs,
-        )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            found = fit.look(options["database"])
-        except DatabaseError as error:
-            said = one_line(str(error))
-            raise CommandError(f"The database {options['database']!r} could not be asked: {said}") from error
+        found = fit.look(options["database"])
         terminal = Terminal(self.stdout, colour=colour_wanted(options))
         if options["json"]:
             terminal.write(document(_as_json(found)))

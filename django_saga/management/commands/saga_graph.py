@@ -6,38 +6,28 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import DatabaseError, connections
+from django.core.management.base import CommandError, CommandParser, no_translations
+from django.db import DatabaseError
 
-from django_saga.conf import get_settings
 from django_saga.core import mermaid
 from django_saga.core.outline import Node, lock_policy, of_definition, of_stored, ordered
 from django_saga.dsl.registry import registry
 from django_saga.management.definition_lookup import unknown
+from django_saga.management.saga_command import SagaCommand
 from django_saga.models import SagaDefinition
 
 Drawn: TypeAlias = tuple[str, Sequence[Node], str]  # title, steps, lock policy
 
 
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = "Print a saga's graph as text for Mermaid: steps, what they wait for, how they are undone."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        # Every command has a --version, which tells Django's; here it is the saga's.
-        return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
+    database_help = "where versions that are no longer in code are looked up"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument("name", metavar="NAME", help="the saga's name")
         parser.add_argument("--version", type=_version, metavar="N", help="its version (default: the newest)")
         parser.add_argument("--format", choices=["mermaid"], default="mermaid", help="default: mermaid")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"where versions that are no longer in code are looked up (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

@@ -6,15 +6,14 @@ import argparse
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, no_translations
-from django.db import connections
+from django.core.management.base import CommandParser, no_translations
 
-from django_saga.conf import get_settings
 from django_saga.core.plain import plain
 from django_saga.core.problem import did_you_mean
 from django_saga.core.spans import parse_span, span
 from django_saga.core.states import SagaStatus
 from django_saga.management.json_output import document
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_table import as_json, table
 from django_saga.management.terminal import Terminal, colour_wanted
 from django_saga.models import SagaDefinition, SagaInstance
@@ -25,11 +24,10 @@ from django_saga.store import clock
 _MOST = 10_000
 
 
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = "List sagas, newest first: status, where each stands, when it began, its idempotency key."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument(
             "--status",
             action="append",
@@ -49,13 +47,7 @@ class Command(BaseCommand):
             "--limit", type=_count, default=25, metavar="N", help="how many at most (default: 25)"
         )
         parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

@@ -8,23 +8,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import DatabaseError, connections
+from django.core.management.base import CommandError, CommandParser, no_translations
 
-from django_saga.conf import get_settings
 from django_saga.core.plain import one_line, plain
 from django_saga.core.shapes import BACK, BAD, GOOD, Shape
 from django_saga.exceptions import SagaError
 from django_saga.management.json_output import document
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, colour_wanted
 from django_saga.operations import migrate_sagas
 from django_saga.operations.migrations import IN_FLIGHT, MIGRATED, REFUSED, MigrationReport
 
-EPILOG = """
-exit codes:
-  0  all of them were moved, or there was none
-  1  could not begin, or some are left in the old version: see why, and run it again
-"""
 _SHAPES = {
     MIGRATED: Shape("✔", "+", GOOD),
     IN_FLIGHT: Shape("▶", ">", BACK),
@@ -33,20 +27,16 @@ _SHAPES = {
 _TELL = 2.0  # seconds between words on how far it has come
 
 
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = "Move the sagas in flight of one version to another, each under its lock, if it can go on there."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name,
-            subcommand,
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **kwargs,
-        )
+    epilog = """
+exit codes:
+  0  all of them were moved, or there was none
+  1  could not begin, or some are left in the old version: see why, and run it again
+"""
+    after_trouble = "What was moved stays so: run it again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument("name", metavar="NAME", help="the saga's name")
         parser.add_argument("--from", type=int, required=True, metavar="N", dest="old", help="their version")
         parser.add_argument(
@@ -65,13 +55,7 @@ class Command(BaseCommand):
         parser.add_argument("--by", default="", metavar="WHO", help="for the audit (default: you)")
         parser.add_argument("--why", default="", metavar="TEXT", help="for the audit and the history")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -91,9 +75,6 @@ class Command(BaseCommand):
             )
         except SagaError as error:
             raise CommandError(plain(str(error), lines=True)) from error
-        except DatabaseError as error:
-            note = "What was moved stays so: run it again."
-            raise CommandError(f"The database gave up: {one_line(str(error))} {note}") from error
         terminal = Terminal(self.stdout, colour=colour_wanted(options))
         if options["json"]:
             terminal.write(document(_as_json(report)))

@@ -6,15 +6,14 @@ import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import connections
+from django.core.management.base import CommandError, CommandParser, no_translations
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from django_saga.conf import get_settings
 from django_saga.core.plain import plain
 from django_saga.exceptions import SagaError
 from django_saga.management.json_output import document
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_json import as_json
 from django_saga.management.saga_lookup import the_saga
 from django_saga.management.saga_tree import Tree
@@ -28,15 +27,10 @@ _EVENTS = 10_000
 _SECOND = timedelta(seconds=1)
 
 
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = "Show one saga: its steps in order, those to come included, each with its attempts and errors."
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        # Every command has a --traceback, for its own crashes; here it is for those of steps.
-        return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
-
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument(
             "id", metavar="ID", help="the saga's id, or at least the first 8 characters of it"
         )
@@ -54,13 +48,7 @@ class Command(BaseCommand):
             help="show it as it stood then: 2026-11-20T18:42:04, in the project's time zone if it names none",
         )
         parser.add_argument("--json", action="store_true", help="one JSON document instead of the tree")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

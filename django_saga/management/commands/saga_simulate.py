@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import DatabaseError, connections
+from django.core.management.base import CommandError, CommandParser, no_translations
+from django.db import DatabaseError
 
-from django_saga.conf import get_settings
 from django_saga.core import simulation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.plain import plain
@@ -19,28 +18,22 @@ from django_saga.core.simulation import Failure, Path, UndoPlan
 from django_saga.core.spans import parse_span, span
 from django_saga.management.definition_lookup import the_definition
 from django_saga.management.json_output import document
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, colour_wanted
 from django_saga.observability import durations
 
-EPILOG = """
-How long a step takes is what --duration says, else the median of its last successful attempts in the
-database, else its own timeout. Where nothing is known of any step, steps are counted.
-"""
 
-
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = (
         "Show a saga's layers, its critical path, and what would be undone wherever it fails. Runs nothing."
     )
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        # Every command has a --version, which tells Django's; here it is the saga's.
-        return super().create_parser(
-            prog_name, subcommand, conflict_handler="resolve", epilog=EPILOG, **kwargs
-        )
+    epilog = """
+How long a step takes is what --duration says, else the median of its last successful attempts in the
+database, else its own timeout. Where nothing is known of any step, steps are counted.
+"""
+    database_help = "where versions that are no longer in code, and times, are looked up"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument("name", metavar="NAME", help="the saga's name")
         parser.add_argument("--version", type=_version, metavar="N", help="its version (default: the newest)")
         parser.add_argument(
@@ -52,13 +45,7 @@ class Command(BaseCommand):
             help="how long a step takes: charge=200ms, ship=2h; may be given several times",
         )
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"where versions that are no longer in code, and times, are looked up (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

@@ -7,7 +7,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.apps import apps
+from django.core.management.base import CommandError, CommandParser
+from django.db import Error, connections
 
 from django_saga import runtime
 from django_saga.conf import get_settings
@@ -16,9 +18,16 @@ from django_saga.engine.intake import Suspects
 from django_saga.engine.supervisor import Supervisor
 from django_saga.engine.worker import Worker
 from django_saga.exceptions import SagaError
+from django_saga.management.saga_command import SagaCommand
 from django_saga.observability import console
 
-EPILOG = """
+# A process that gives no sign of life is killed after two leases, but not before this.
+_PATIENCE = timedelta(seconds=5)
+
+
+class Command(SagaCommand):
+    help = "Run due steps of sagas, record their outcomes, rescue steps of lost workers, enforce time limits."
+    epilog = """
 signals:
   SIGTERM, SIGINT   drain: claim no more, finish what runs (at most --drain-timeout), give back the rest, exit
   a second one      release what runs and leave at once; another worker carries it on, in doubt and uncharged
@@ -29,21 +38,6 @@ exit codes:
   1  could not start: a definition is wrong, or its graph changed while sagas of it are in flight;
      or ended by SIGQUIT, or could not leave in order
 """
-# A process that gives no sign of life is killed after two leases, but not before this.
-_PATIENCE = timedelta(seconds=5)
-
-
-class Command(BaseCommand):
-    help = "Run due steps of sagas, record their outcomes, rescue steps of lost workers, enforce time limits."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name,
-            subcommand,
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **kwargs,
-        )
 
     def add_arguments(self, parser: CommandParser) -> None:
         settings = get_settings()
@@ -83,14 +77,10 @@ class Command(BaseCommand):
             help="how long a draining worker waits for steps that run "
             f"(default: {settings.drain_timeout.total_seconds():g})",
         )
-        parser.add_argument(
-            "--database",
-            default=settings.database,
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {settings.database})",
-        )
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._require_tables(options["database"])
         console.attach(self.stdout, self.stderr, verbosity=options["verbosity"])
 
         def build(*, concurrency: int, once: bool, suspects: Suspects) -> Worker:
@@ -122,6 +112,18 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if code:
             raise SystemExit(code)
+
+    @staticmethod
+    def _require_tables(using: str) -> None:
+        """Read a row of each table, so that one that is missing is said once, not by each process. A database
+        that is out of reach is waited for by those who work.
+        """
+        try:
+            for model in apps.get_app_config("django_saga").get_models():
+                model._base_manager.using(using).first()
+        except Error:
+            if connections[using].connection is not None:
+                raise
 
 
 def _count(text: str) -> int:

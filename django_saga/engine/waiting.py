@@ -1,0 +1,54 @@
+"""What steps do that wait: they look whether it is time, or what they wait for is there.
+
+The function of such a step only says what it waits for; what is here does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django_saga.core.waits import WAITING, WaitKind
+from django_saga.engine.context import Context
+from django_saga.engine.tasks import Task
+from django_saga.exceptions import PermanentFailure
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """What a look gives that found nothing.
+
+    ``until``: when to look again at the latest; None: when woken. ``waits_for``: what wakes the step, see
+    ``store.waiting``. ``partial``: it began something that has to be undone if the saga turns back.
+    """
+
+    until: datetime | None = None
+    waits_for: str = ""
+    partial: bool = False
+
+
+Look = Callable[[Task, Context], Any]
+
+
+def look_of(task: Task) -> Look | None:
+    """Give what the task does in place of a function of the saga; None: it has one of its own."""
+    wait = task.step.wait
+    return None if wait is None or task.undo else _LOOKS[wait.kind]
+
+
+def _sleep(task: Task, context: Context) -> Any:
+    if task.row.reason == WAITING:
+        return None  # it is only claimed when its time has come
+    until = task.program.do(task.row.name)(context)
+    if not isinstance(until, datetime) or until.tzinfo is None:
+        raise PermanentFailure(
+            f"until= of step {task.row.name} gave {until!r}. Give a datetime with a time zone, as "
+            "django.utils.timezone.now() has one."
+        )
+    is_over = task.row.claimed_at is not None and until <= task.row.claimed_at
+    return None if is_over else NotYet(until=until)
+
+
+_LOOKS: dict[WaitKind, Look] = {WaitKind.SLEEP: _sleep}

@@ -1,0 +1,66 @@
+"""What waiting steps wait for: whether it is there, and the alarm that has them look.
+
+Lost wake-ups are excluded without a lock that both sides want. Who makes what a step waits for *rings* after
+the commit that made it; who commits a step to waiting looks once more after that commit. Whichever of the
+two commits second finds what the other wrote. A process that dies between its commit and its ring leaves
+that to ``sweep``, which each worker does from time to time.
+
+Ringing changes no state: it sets the alarm of a row that waits, as time would. Rows that are locked are
+passed over: a claim looks anyway, and all else that writes such a row ends with a look of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from django.db import connections, transaction
+
+from django_saga.models import SagaStep
+from django_saga.store import clock, sql
+
+# Literals, so that the planner can prove that the partial index covers the query.
+_WAITING = "status IN ('waiting', 'undo_scheduled') AND waits_for <> ''"
+
+Keys = Collection[str]
+# By what their keys begin with: gives those of some keys for which there is something to be had.
+SOURCES: dict[str, Callable[[str, Keys], Iterable[str]]] = {}
+# Likewise: gives the keys of all steps that wait though there is something to be had.
+MISSED: dict[str, Callable[[str], Iterable[str]]] = {}
+
+
+def there(using: str, keys: Keys) -> set[str]:
+    """Give those of ``keys`` for which there is something to be had."""
+    found: set[str] = set()
+    for source, look in SOURCES.items():
+        if mine := [key for key in keys if key.startswith(f"{source}:")]:
+            found.update(look(using, mine))
+    return found
+
+
+def ring(using: str, keys: Keys) -> int:
+    """Have the steps that wait for ``keys`` look now; give how many do."""
+    if not keys:
+        return 0
+    connection = connections[using]
+    table, rung = sql.table(SagaStep), 0
+    for part in sql.chunks(connection, sorted(keys)):
+        wanted, params = sql.is_in(connection, "waits_for", part)
+        with transaction.atomic(using=using):
+            now = clock.now(using)
+            rows = sql.read(
+                using,
+                SagaStep,
+                ("id",),
+                f"SELECT id FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > %s"
+                f" {sql.locking(connection, skip_locked=True)}",
+                [*params, sql.to_db(connection, now)],
+            )
+            if rows:
+                these, ids = sql.is_in(connection, "id", [row[0] for row in rows])
+                rung += sql.execute(using, f"UPDATE {table} SET due_at = %s WHERE {these}", [now, *ids])
+    return rung
+
+
+def sweep(using: str) -> int:
+    """Ring for whatever was missed; give how many steps look now."""
+    return sum(ring(using, set(look(using))) for look in MISSED.values())
