@@ -33,5 +33,8 @@ class Domain:
 
 SHOP = Domain("shop", "orders", "OrderBooks")
 # Those whose sample cases are drawn by chance; the shop's come from a file.
-OTHERS = (Domain("bank", "transfers", "TransferBooks"),)
+OTHERS = (
+    Domain("bank", "transfers", "TransferBooks"),
+    Domain("travel", "trips", "TripBooks"),
+)
 DOMAINS = (SHOP, *OTHERS)

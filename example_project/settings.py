@@ -8,6 +8,7 @@ DATABASE_URL           such as postgresql://user@host/name (default: the SQLite 
 EXAMPLE_SQLITE         path of the SQLite file (default: example.sqlite3 beside manage.py)
 EXAMPLE_PAYMENTS_URL   the payment service (default http://127.0.0.1:8101)
 EXAMPLE_SHIPPING_URL   the shipping service (default http://127.0.0.1:8102)
+EXAMPLE_BOOKINGS_URL   the booking service (default http://127.0.0.1:8103)
 =====================  ==========================================================================
 """
 
@@ -76,6 +77,7 @@ INSTALLED_APPS = [
     "example_project.cases",
     "example_project.shop",
     "example_project.bank",
+    "example_project.travel",
 ]
 
 MIDDLEWARE = [
@@ -157,6 +159,7 @@ DEFAULT_FROM_EMAIL = "example@example.com"
 
 PAYMENTS_URL = os.environ.get("EXAMPLE_PAYMENTS_URL", "http://127.0.0.1:8101")
 SHIPPING_URL = os.environ.get("EXAMPLE_SHIPPING_URL", "http://127.0.0.1:8102")
+BOOKINGS_URL = os.environ.get("EXAMPLE_BOOKINGS_URL", "http://127.0.0.1:8103")
 # How long an app waits for one answer of a service. Longer than a usual answer takes, and shorter than the
 # time limit of the step: a timed-out call is then an error of that call and not of the whole attempt.
 SERVICE_TIMEOUT = timedelta(seconds=2)

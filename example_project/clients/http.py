@@ -90,6 +90,16 @@ def post(url: str, body: Mapping[str, Any], *, idempotency_key: str) -> dict[str
     raise ServiceTrouble(f"POST {path}: status {answer.status} {said}".rstrip())
 
 
+def find_out(base: str, *, reference: str, key: str) -> dict[str, Any] | None:
+    """Ask the service at ``base`` what it answered to ``key``; None if nothing came of it, now or ever.
+
+    Raises as ``post`` does.
+    """
+    answer = post(f"{base}/inquiries", {"reference": reference, "key": key}, idempotency_key=f"{key}:asked")
+    found: dict[str, Any] | None = answer["answer"]
+    return found
+
+
 def _decoded(content: bytes) -> Any:
     try:
         return json.loads(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 
@@ -33,7 +34,13 @@ def charge(*, card: str, amount: Decimal, reference: str, idempotency_key: str) 
         {"card": card, "amount": str(amount), "reference": reference},
         idempotency_key=idempotency_key,
     )
-    return Charge(charge_id=answer["charge_id"], amount=Decimal(answer["amount"]))
+    return _charge(answer)
+
+
+def find_charge(*, reference: str, key: str) -> Charge | None:
+    """Return what was charged under ``key``; None if nothing was, and nothing will be."""
+    answer = http.find_out(settings.PAYMENTS_URL, reference=reference, key=key)
+    return None if answer is None else _charge(answer)
 
 
 def refund(*, reference: str, idempotency_key: str) -> Refund:
@@ -45,3 +52,7 @@ def refund(*, reference: str, idempotency_key: str) -> Refund:
         f"{settings.PAYMENTS_URL}/refunds", {"reference": reference}, idempotency_key=idempotency_key
     )
     return Refund(refund_id=answer["refund_id"], amount=Decimal(answer["amount"]))
+
+
+def _charge(answer: dict[str, Any]) -> Charge:
+    return Charge(charge_id=answer["charge_id"], amount=Decimal(answer["amount"]))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from unittest import mock
 
 from django.test import TestCase
 
 from django_saga.testing import SagaLab, assert_compensated, saga_matrix
 from example_project.cases.models import CaseStatus
 from example_project.clients import payments
+from example_project.clients.fakes import FakePayments, standing_in
 from example_project.shop import shipping
 from example_project.shop.models import Order, Product
 from example_project.shop.sagas import OrderInput, OrderSaga
@@ -17,21 +17,6 @@ from example_project.shop.sagas import OrderInput, OrderSaga
 IN_STOCK = 10
 PIECES = 3
 AMOUNT = Decimal("29.85")
-
-
-class FakePayments:
-    """The payment service in memory: one charge for a key, and none for what was refunded."""
-
-    def __init__(self) -> None:
-        self.charged: dict[str, Decimal] = {}  # by reference
-
-    def charge(self, *, card: str, amount: Decimal, reference: str, idempotency_key: str) -> payments.Charge:
-        self.charged[reference] = amount
-        return payments.Charge(charge_id=f"ch-{reference}", amount=amount)
-
-    def refund(self, *, reference: str, idempotency_key: str) -> payments.Refund:
-        amount = self.charged.pop(reference, Decimal(0))
-        return payments.Refund(refund_id=f"re-{reference}", amount=amount)
 
 
 class FakeShipping:
@@ -63,10 +48,8 @@ class OrderSagaTests(TestCase):
     def open_services(self) -> None:
         """Stand in for both services, with nothing charged and nothing sent."""
         self.payments, self.shipping = FakePayments(), FakeShipping()
-        for module, fake in ((payments, self.payments), (shipping, self.shipping)):
-            names = [name for name in vars(type(fake)) if not name.startswith("_")]
-            calls = {name: getattr(fake, name) for name in names}
-            self.enterContext(mock.patch.multiple(module, **calls))
+        self.enterContext(standing_in(payments, self.payments))
+        self.enterContext(standing_in(shipping, self.shipping))
 
     def test_an_order_is_paid_and_sent_or_neither_whatever_goes_wrong(self) -> None:
         for case in saga_matrix(OrderSaga):

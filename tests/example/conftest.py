@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from example_project.services import payments, shipping
+from example_project.services import bookings, payments, shipping
 from tests.example.services import RunningService, running
 from tests.example.site import Site, database_of_its_own
 
 
 @pytest.fixture(scope="session")
 def shop_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningService]]:
-    """Both services, without faults."""
+    """All services, without faults."""
     directory = tmp_path_factory.mktemp("services")
-    with running(payments.SERVICE, directory) as paying, running(shipping.SERVICE, directory) as sending:
-        yield {"payments": paying, "shipping": sending}
+    with ExitStack() as stack:
+        yield {
+            service.name: stack.enter_context(running(service, directory))
+            for service in (payments.SERVICE, shipping.SERVICE, bookings.SERVICE)
+        }
 
 
 @pytest.fixture(scope="session")
