@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from django_saga.core.states import FailurePolicy as FailurePolicy
     from django_saga.core.states import ForwardRecovery as ForwardRecovery
     from django_saga.core.states import LockPolicy as LockPolicy
+    from django_saga.core.states import OnTimeout as OnTimeout
     from django_saga.core.states import Probe as Probe
     from django_saga.core.states import SagaStatus as SagaStatus
     from django_saga.core.states import StepStatus as StepStatus
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from django_saga.dsl.flow import Flow as Flow
     from django_saga.dsl.flow import saga as saga
     from django_saga.dsl.handle import Handle
+    from django_saga.dsl.outside import approval as approval
+    from django_saga.dsl.outside import wait_for_event as wait_for_event
     from django_saga.dsl.part import part as part
     from django_saga.dsl.result import StepResult as StepResult
     from django_saga.dsl.saga import Saga as Saga
@@ -33,8 +36,15 @@ if TYPE_CHECKING:
     from django_saga.dsl.transition import Transition as Transition
     from django_saga.dsl.waits import sleep as sleep
     from django_saga.engine.context import Context as Context
+    from django_saga.engine.guard import do_once as do_once
+    from django_saga.engine.guard import forget_effects as forget_effects
+    from django_saga.engine.guard import undo_once as undo_once
+    from django_saga.engine.sending import asend_event as asend_event
+    from django_saga.engine.sending import send_event as send_event
+    from django_saga.exceptions import EffectRefused as EffectRefused
     from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
+    from django_saga.exceptions import InvalidForm as InvalidForm
     from django_saga.exceptions import InvalidInput as InvalidInput
     from django_saga.exceptions import NothingToUndo as NothingToUndo
     from django_saga.exceptions import OperationRefused as OperationRefused
@@ -61,6 +71,7 @@ _HOME = {
     "FailurePolicy": "core.states",
     "ForwardRecovery": "core.states",
     "LockPolicy": "core.states",
+    "OnTimeout": "core.states",
     "Probe": "core.states",
     "SagaStatus": "core.states",
     "StepStatus": "core.states",
@@ -69,6 +80,8 @@ _HOME = {
     "ComposedSaga": "dsl.composed",
     "Flow": "dsl.flow",
     "saga": "dsl.flow",
+    "approval": "dsl.outside",
+    "wait_for_event": "dsl.outside",
     "part": "dsl.part",
     "StepResult": "dsl.result",
     "Saga": "dsl.saga",
@@ -76,11 +89,16 @@ _HOME = {
     "Transition": "dsl.transition",
     "sleep": "dsl.waits",
     "Context": "engine.context",
+    **dict.fromkeys(("do_once", "forget_effects", "undo_once"), "engine.guard"),
+    "asend_event": "engine.sending",
+    "send_event": "engine.sending",
     "SagaHandle": "engine.handle",
     **dict.fromkeys(
         (
+            "EffectRefused",
             "IdempotencyConflict",
             "InvalidDefinition",
+            "InvalidForm",
             "InvalidInput",
             "NothingToUndo",
             "OperationRefused",

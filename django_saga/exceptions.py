@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,14 @@ class UnknownSaga(SagaError):
 
 class InvalidInput(SagaError):
     """The input was refused before anything was written."""
+
+
+class InvalidForm(InvalidInput):
+    """What a person filled in was refused; ``errors`` holds the messages by field (``""``: of the whole)."""
+
+    def __init__(self, message: str, *, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
 class IdempotencyConflict(SagaError):
@@ -87,6 +96,10 @@ class PermanentFailure(SagaError):
     def __init__(self, message: str = "", *, compensation_data: Any = None) -> None:
         super().__init__(message)
         self.compensation_data = compensation_data
+
+
+class EffectRefused(PermanentFailure):
+    """Raised by ``do_once``: the effect came after its compensation, so it was not carried out."""
 
 
 class RetryLater(SagaError):

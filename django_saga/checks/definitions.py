@@ -57,6 +57,9 @@ IDS = {
     "rate-limit": "django_saga.E043",
     "priority": "django_saga.E044",
     "breaker": "django_saga.E045",
+    "event-name": "django_saga.E046",
+    "permission": "django_saga.E047",
+    "on-timeout": "django_saga.E048",
 }
 DEFINED_TWICE = "django_saga.E018"
 

@@ -121,6 +121,10 @@ def _next_try(
     spec = definition[step.name]
     if step.probing and spec.probe:
         return tries.next_try(step, event, spec.probe.retry, now)
+    if spec.wait is not None:
+        # Its deadline says how long it waits: what is to happen then is for a look to find, however late.
+        again, why = tries.next_try(step._replace(deadline_at=None), event, spec.retry, now)
+        return (again._replace(deadline_at=step.deadline_at) if again else None), why
     again, why = tries.next_try(step, event, spec.retry, now)
     endless = spec.forward_recovery is ForwardRecovery.RETRY and why in (tries.SPENT, tries.STEP_DEADLINE)
     return (tries.endless(step, event, spec.retry, now), "") if endless else (again, why)

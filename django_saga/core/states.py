@@ -143,6 +143,29 @@ class LockPolicy(StrEnum):
     WAIT = "wait"  # it begins when it has all its locks, in the order in which sagas asked
 
 
+class OnTimeout(StrEnum):
+    """What becomes of a step when the time is up in which what it waits for should have come.
+
+    ``GO_ON`` may bring the step's result: ``OnTimeout.GO_ON({"paid": False})``.
+    """
+
+    FAIL = "fail"  # it fails for good
+    GO_ON = "go_on"  # it counts as done
+
+    def __call__(self, result: object) -> GoOn:
+        """Give the policy with the result the step has then."""
+        if self is not OnTimeout.GO_ON:
+            raise TypeError(f"OnTimeout.{self.name} takes no result")
+        return GoOn(result)
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The step counts as done, with this result."""
+
+    result: object
+
+
 TERMINAL_SAGA = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.SUPERSEDED})
 LIVE_SAGA = frozenset({SagaStatus.PENDING, SagaStatus.RUNNING, SagaStatus.COMPENSATING})
 # A live step's row has an alarm; every other row is at rest and out of the claim's index.

@@ -13,6 +13,7 @@ from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.pivot import forward_problems
 from django_saga.core.problem import Problem, did_you_mean
 from django_saga.core.states import CompensationPolicy, FailurePolicy, LockPolicy
+from django_saga.core.wait_problems import wait_problems
 
 MAX_NAME_LENGTH = 100
 MAX_QUEUE_LENGTH = 50
@@ -114,8 +115,9 @@ def _names(definition: SagaDefinition) -> Iterator[Problem]:
 
 def _step(step: StepDefinition) -> Iterator[Problem]:
     yield from _positive("timeout", step.timeout, step.name)
-    yield from _positive("deadline", step.deadline, step.name)
+    yield from _positive("timeout" if step.wait else "deadline", step.deadline, step.name)
     yield from _limits(step.limits, step.name)
+    yield from wait_problems(step)
     yield from _async_atomic("The step", step.atomic and step.is_async, step.name)
     if step.probe and step.atomic:
         yield Problem(

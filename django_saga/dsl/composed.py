@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from django_saga.conf import get_settings
 from django_saga.core import encoding
 from django_saga.core.problem import Problem
-from django_saga.dsl import plan
+from django_saga.dsl import payloads, plan
 from django_saga.dsl.action import Action
 from django_saga.dsl.assembly import assemble
 from django_saga.dsl.part import Draft
@@ -42,7 +42,7 @@ class Composition(Program):
         completed, problems = plan.complete(steps, self.actions, max_steps=settings.max_steps)
         self._refuse(problems)
         try:
-            text = self._encode({"steps": completed}, "graph", settings.max_input_bytes, "MAX_INPUT_BYTES")
+            text = payloads.encode({"steps": completed}, "graph", settings.max_input_bytes, "MAX_INPUT_BYTES")
         except EncodingError as error:
             raise InvalidDefinition(
                 f"Saga {self.definition} ({self.path}) cannot be composed so: {error}"

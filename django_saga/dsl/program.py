@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, get_args, get_origin
 
-from django.db import connections
-
 from django_saga.conf import get_settings
 from django_saga.core import encoding, validation
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.problem import Problem
+from django_saga.dsl import payloads
 from django_saga.dsl.assembly import Functions
 from django_saga.dsl.hooks import HookFunction, Hooks
 from django_saga.dsl.locks import Locks, targets
@@ -109,7 +107,7 @@ class Program:
         """Give ``value`` as JSON text. Raises ``InvalidInput`` that names field, type and limit."""
         try:
             plain = value if self._input is None else self._input.to_plain(value, name)
-            return self._encode(plain, name, get_settings().max_input_bytes, "MAX_INPUT_BYTES")
+            return payloads.encode(plain, name, get_settings().max_input_bytes, "MAX_INPUT_BYTES")
         except EncodingError as error:
             raise InvalidInput(f"Saga {self.definition.name}: {error}") from error
 
@@ -128,17 +126,17 @@ class Program:
         name = f"result of step {step}"
         schema = self._checked.get(step)
         plain = value if schema is None else schema.to_plain(value, name)
-        return self._encode(plain, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
+        return payloads.encode(plain, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
 
     def encode_compensation_data(self, step: str, value: Any) -> str:
         """Give what a step hands to its compensation as JSON text. Raises ``EncodingError``."""
         name = f"compensation data of step {step}"
-        return self._encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
+        return payloads.encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
 
     def encode_undo_result(self, step: str, value: Any) -> str:
         """Give what a step's compensation returned as JSON text. Raises ``EncodingError``."""
         name = f"result of the compensation of step {step}"
-        return self._encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
+        return payloads.encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
 
     def decode_result(self, step: str, data: Any) -> Any:
         """Give a step's result as the dataclass or pydantic model its function is annotated with, if any.
@@ -151,19 +149,6 @@ class Program:
     def decode_output(self, data: Any) -> Any:
         """Give the saga's result as its declared type. Raises ``EncodingError``."""
         return data if self._output is None else self._output.from_plain(data, "output")
-
-    def _encode(self, plain: Any, name: str, max_bytes: int, setting: str) -> str:
-        max_depth, depth_from = get_settings().max_depth, "setting MAX_DEPTH"
-        if max_depth > self._deepest:
-            max_depth, depth_from = self._deepest, "the limit of MariaDB"
-        return encoding.encode(
-            plain, max_bytes=max_bytes, max_depth=max_depth, name=name, setting=setting, depth_from=depth_from
-        )
-
-    @cached_property
-    def _deepest(self) -> int:
-        # MariaDB checks its JSON columns by JSON_VALID, which says no from 32 levels on; a tag is one.
-        return 30 if connections[get_settings().database].vendor == "mysql" else sys.maxsize
 
     @cached_property
     def _input(self) -> Schema | None:

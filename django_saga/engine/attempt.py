@@ -20,8 +20,9 @@ from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded,
 from django_saga.core.states import Happened, Probe
 from django_saga.engine import announcing
 from django_saga.engine.context import Context
+from django_saga.engine.looks import look_of
 from django_saga.engine.tasks import Outcome, Recorded, Task
-from django_saga.engine.waiting import NotYet, look_of
+from django_saga.engine.waiting import NotYet, Refused
 from django_saga.exceptions import (
     EncodingError,
     NothingToUndo,
@@ -107,6 +108,8 @@ def succeeded(task: Task, value: Any) -> Outcome:
     fault_point("comp.after_user" if task.undo else "step.after_user")
     if isinstance(value, NotYet):
         return _waits(task, value)
+    if isinstance(value, Refused):
+        return failed(task, PermanentFailure(value.why))
     if task.probing:
         return _probed(task, value)
     if task.undo:

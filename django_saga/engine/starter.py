@@ -130,14 +130,14 @@ def start_owned(
     return _agreed(saga, existing), None if existing else saga
 
 
-def check_key(key: str | None) -> None:
+def check_key(key: str | None, name: str = "idempotency_key") -> None:
     """Refuse keys that the column cannot hold. Raises ``InvalidInput``."""
     if key is None:
         return
     fits = isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and not _UNSTORABLE.search(key)
     if not fits:
         raise InvalidInput(
-            f"idempotency_key has to be text of 1 to {MAX_KEY_LENGTH} characters "
+            f"{name} has to be text of 1 to {MAX_KEY_LENGTH} characters "
             f"without NUL and lone surrogates, not {key!a:.80}"
         )
 

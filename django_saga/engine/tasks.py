@@ -105,7 +105,9 @@ class Task:
     def timeout(self) -> timedelta:
         """How long this attempt may take: its own limit, or what is left of the step's deadline."""
         limit = self.part.timeout or get_settings().step_timeout
-        if self.row.deadline_at is not None and self.row.claimed_at is not None:
+        # A look is short; the deadline of a step that waits says how long it waits.
+        waits = self.step.wait is not None
+        if not waits and self.row.deadline_at is not None and self.row.claimed_at is not None:
             limit = min(limit, max(self.row.deadline_at - self.row.claimed_at, timedelta(0)))
         return limit
 

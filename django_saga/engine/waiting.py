@@ -5,12 +5,11 @@ The function of such a step only says what it waits for; what is here does the r
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django_saga.core.waits import WAITING, WaitKind
+from django_saga.core.waits import WAITING
 from django_saga.engine.context import Context
 from django_saga.engine.tasks import Task
 from django_saga.exceptions import PermanentFailure
@@ -29,16 +28,17 @@ class NotYet:
     partial: bool = False
 
 
-Look = Callable[[Task, Context], Any]
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a look gives that has the step fail for good and, unlike an error, keeps what it wrote and
+    locked.
+    """
+
+    why: str
 
 
-def look_of(task: Task) -> Look | None:
-    """Give what the task does in place of a function of the saga; None: it has one of its own."""
-    wait = task.step.wait
-    return None if wait is None or task.undo else _LOOKS[wait.kind]
-
-
-def _sleep(task: Task, context: Context) -> Any:
+def sleep(task: Task, context: Context) -> Any:
+    """Look whether the time has come."""
     if task.row.reason == WAITING:
         return None  # it is only claimed when its time has come
     until = task.program.do(task.row.name)(context)
@@ -49,6 +49,3 @@ def _sleep(task: Task, context: Context) -> Any:
         )
     is_over = task.row.claimed_at is not None and until <= task.row.claimed_at
     return None if is_over else NotYet(until=until)
-
-
-_LOOKS: dict[WaitKind, Look] = {WaitKind.SLEEP: _sleep}

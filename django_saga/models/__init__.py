@@ -1,7 +1,10 @@
 """The tables: fields, constraints and indexes, no behaviour. All writes are functions in ``store``."""
 
+from django_saga.models.approval import SagaApproval
 from django_saga.models.definition import SagaDefinition
+from django_saga.models.effect import SagaEffect
 from django_saga.models.event import SagaEvent
+from django_saga.models.external import ExternalEvent
 from django_saga.models.gate import SagaGate
 from django_saga.models.ids import uuid7
 from django_saga.models.instance import SagaInstance
@@ -11,7 +14,10 @@ from django_saga.models.step import SagaStep
 from django_saga.models.worker import SagaWorker
 
 __all__ = [
+    "ExternalEvent",
+    "SagaApproval",
     "SagaDefinition",
+    "SagaEffect",
     "SagaEvent",
     "SagaGate",
     "SagaInstance",

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from django_saga.models.fields import ExactCharField
 from django_saga.models.ids import uuid7
 from django_saga.models.instance import SagaInstance
 
@@ -64,7 +65,7 @@ class SagaStep(models.Model):
     reason = models.CharField(_("reason"), max_length=40, blank=True, default="")
     error = models.TextField(_("last error"), blank=True, default="")
     # What wakes it, if it waits for something else than a time: see ``store.waiting``.
-    waits_for = models.CharField(_("waits for"), max_length=255, blank=True, default="", db_default="")
+    waits_for = ExactCharField(_("waits for"), max_length=255, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("opened at"))
     claimed_at = models.DateTimeField(_("claimed at"), null=True)
     ended_at = models.DateTimeField(_("ended at"), null=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from django_saga.core import lanes
+from django_saga.core import external, lanes
 from django_saga.core.outline import of_stored
 from django_saga.core.plain import plain
 from django_saga.core.spans import span
@@ -24,7 +24,7 @@ def until(step: SagaStep, now: datetime) -> str:
     left = span(ahead) if timedelta(0) < ahead and step.due_at < NEVER else ""
     if not step.waits_for:
         return _("sleeps for another %(span)s") % {"span": left} if left else _("wakes up")
-    facts = {"what": plain(step.waits_for), "span": left}
+    facts = {"what": plain(external.words(step.waits_for)), "span": left}
     if left:
         return _("waits for %(what)s, for another %(span)s at most") % facts
     return _("waits for %(what)s") % facts

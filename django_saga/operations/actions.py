@@ -81,10 +81,10 @@ def act(
 ) -> None:
     """Feed ``event`` to a saga and record that it was done, or refused."""
     using = using or get_settings().database
-    saga = _find(using, saga_id)
+    saga = find(using, saga_id)
     refusal = ""
     with transaction.atomic(using=using):
-        before = after = _locked_status(using, saga.pk)
+        before = after = locked_status(using, saga.pk)
         try:
             registered = registry.get(saga.definition.name, saga.definition.version)
             program = program_of(using, registered, saga.pk)
@@ -93,7 +93,7 @@ def act(
         except (IllegalTransition, UnknownSaga) as error:
             refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
         else:
-            after = _locked_status(using, saga.pk)
+            after = locked_status(using, saga.pk)
             wake.after_commit(using)
         SagaOperation.objects.using(using).create(
             saga_id=saga.pk,
@@ -113,7 +113,8 @@ def act(
     announcing.after_commit(using, recorded.transitions)
 
 
-def _find(using: str, saga_id: UUID | str) -> SagaInstance:
+def find(using: str, saga_id: UUID | str) -> SagaInstance:
+    """Give the row of a saga. Raises ``SagaNotFound``."""
     try:
         key = saga_id if isinstance(saga_id, UUID) else UUID(str(saga_id))
         return SagaInstance.objects.using(using).select_related("definition").get(pk=key)
@@ -121,5 +122,6 @@ def _find(using: str, saga_id: UUID | str) -> SagaInstance:
         raise SagaNotFound(f"There is no saga {saga_id!s:.80}.") from None
 
 
-def _locked_status(using: str, saga_id: UUID) -> str:
+def locked_status(using: str, saga_id: UUID) -> str:
+    """Lock a saga and give its status."""
     return sagas.lock(using, [saga_id])[saga_id].status

@@ -30,7 +30,7 @@ from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import OutcomeUnknown, PermanentFailure, SagaError
 from django_saga.models import SagaDefinition, SagaInstance, SagaStep
-from django_saga.store import clock
+from django_saga.store import clock, waiting
 from django_saga.testing.plan import Crash, Failure, Fault, Plan, place
 from django_saga.testing.telling import stories
 
@@ -149,6 +149,7 @@ class SagaLab:
         """
         inline.require_no_transaction(self.using)
         self._rescue()
+        waiting.sweep(self.using)  # in a test case's own transaction nothing that follows a commit happens
         while (row := self._next() or (self._next() if self._let_in() else None)) is not None:
             task = self._claim(row)
             if task is not None:

@@ -14,7 +14,7 @@ from django.core.management.base import SystemCheckError
 
 import django_saga.checks  # noqa: F401 - registers the checks
 from django_saga.checks.definitions import DEFINED_TWICE, IDS
-from django_saga.core import pivot, validation
+from django_saga.core import pivot, validation, wait_problems
 from django_saga.dsl import assembly, composed, hooks, program
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import step
@@ -126,7 +126,7 @@ def test_the_command_fails_and_shows_it():
 
 
 def test_every_problem_that_the_code_can_find_has_an_id():
-    modules = (validation, pivot, assembly, hooks, program, composed)
+    modules = (validation, wait_problems, pivot, assembly, hooks, program, composed)
     source = "".join(Path(str(module.__file__)).read_text() for module in modules)
     # The first argument of Problem(...), report(...) and of what builds them.
     codes = set(re.findall(r'(?:Problem|report)\(\s*"([a-z-]+)"', source))

@@ -281,4 +281,33 @@ MUTATIONS = (
         ),
         f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
     ),
+    Mutation(
+        "M32",
+        "an effect is compensated without a lock on what is known of it",
+        (
+            Edit(
+                "django_saga/store/effects.py",
+                "WHERE effect_key = %s {sql.locking(connection)}",
+                "WHERE effect_key = %s",
+            ),
+        ),
+        f"{_RACES}/test_guard.py::test_a_compensation_twice_at_once_undoes_once",
+    ),
+    Mutation(
+        "M33",
+        "a compensation without an effect does not bar it",
+        (
+            Edit(
+                "django_saga/engine/guard.py",
+                "        if effects.begin(using, stem, Status.BARRED):\n            return False\n",
+                "",
+            ),
+            Edit(
+                "django_saga/engine/guard.py",
+                "        if found.status != Status.DONE:\n            return False\n",
+                "",
+            ),
+        ),
+        f"{_RACES}/test_guard.py::test_an_effect_and_its_compensation_at_once_leave_nothing_behind",
+    ),
 )

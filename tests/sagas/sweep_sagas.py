@@ -22,6 +22,7 @@ from django_saga import (
     Saga,
     action,
     step,
+    wait_for_event,
 )
 from tests import ledger
 
@@ -335,3 +336,14 @@ class SweepLockSaga(SweepLinearSaga):
     @staticmethod
     def locks(input: dict[str, Any]) -> list[str]:
         return [f"order:{input['order']}", "audit:" + input["order"]]
+
+
+class SweepEventSaga(Saga):
+    """Waits for an event, which whoever carries it sends when it waits."""
+
+    told = wait_for_event("sweep.told")
+
+    @step(retry=_TRIES, no_compensation=True)
+    def call(self, ctx: Context) -> str:
+        assert ctx.results["told"] == "news"
+        return _outside(ctx)

@@ -13,14 +13,14 @@ from unittest import mock
 
 from django.db import DatabaseError, connection
 
-from django_saga import ComposedSaga, Saga, faults, operations, runtime
+from django_saga import ComposedSaga, Saga, faults, operations, runtime, send_event
 from django_saga.core.states import LIVE_SAGA
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.engine import attempt, connections, recovery, worker
 from django_saga.engine.tasks import Task
 from django_saga.models import SagaInstance
-from django_saga.store import claims
+from django_saga.store import claims, waiting
 from django_saga.store.rows import StepRow
 from django_saga.testing import shift_clock
 from tests.sagas.sweep_sagas import STEPS
@@ -73,6 +73,32 @@ def in_turns(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
         built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
         built.run()
     return _told(points)
+
+
+def with_event(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
+    """Start a saga, have a worker carry it until it waits, send the event and have it carried on; strike at
+    point ``at``.
+    """
+    points = _watch(mode, at)
+    with registry.isolated(_saga(saga)), _in_one_thread():
+        saga_id = _patiently(lambda: _class(saga).start(input, idempotency_key=key)).id
+        claims.claim = partial(claims.claim, saga_id=saga_id)
+        for _ in range(2):
+            built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+            built.run()
+            _patiently(lambda: _tell(saga_id))
+    return _told(points)
+
+
+def _tell(saga_id: Any) -> None:
+    send_event("sweep.told", "news", saga=saga_id, event_id="the only one")
+
+
+def finish_with_event(wanted: list[tuple[str, Any, str]]) -> Job:
+    """Ask again for each saga and send its event again, as clients do; have them carried to their end."""
+    for saga, input, key in wanted:
+        _tell(_class(saga).start(input, idempotency_key=key).id)
+    return finish(wanted)
 
 
 def by_rescuer(saga: str, mode: str, at: int) -> Job:
@@ -146,6 +172,7 @@ def finish(wanted: list[tuple[str, Any, str]]) -> Job:
         with shift_clock(hours * _LATER):
             while recovery.reap("default", programs):
                 pass
+            waiting.sweep("default")
             runtime.build_worker(using="default", concurrency=2, once=True).run()
         live = list(
             SagaInstance.objects.filter(status__in=LIVE_SAGA).values_list("idempotency_key", flat=True)

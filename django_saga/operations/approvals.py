@@ -1,0 +1,143 @@
+"""Approving and rejecting: what a person decides whom a step waits for."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+
+from django_saga.conf import get_settings
+from django_saga.core.external import approval_address
+from django_saga.core.problem import did_you_mean
+from django_saga.core.states import SagaStatus, StepStatus
+from django_saga.core.waits import WaitKind
+from django_saga.dsl.forms import filled_in
+from django_saga.dsl.program import Program
+from django_saga.dsl.registry import registry
+from django_saga.engine import ringing
+from django_saga.engine.graphs import program_of
+from django_saga.exceptions import OperationRefused, SagaNotFound, UnknownSaga
+from django_saga.faults import fault_point
+from django_saga.models import SagaOperation, SagaStep
+from django_saga.operations.actions import find, locked_status
+from django_saga.store import approvals, clock
+
+_FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
+_ASKING = (StepStatus.SCHEDULED, StepStatus.RUNNING, StepStatus.WAITING)
+
+
+class User(Protocol):
+    """A user of the project, as ``request.user`` is one."""
+
+    def has_perm(self, perm: str) -> bool: ...
+
+    def get_username(self) -> str: ...
+
+
+def approve(
+    saga_id: UUID | str, step: str, *, by: User, data: Any = None, why: str = "", using: str | None = None
+) -> None:
+    """Have a step that waits for approval go on, with ``data`` as its form wants it.
+
+    ``using`` is a database alias, by default the setting ``DATABASE``. Raises ``PermissionDenied`` (of
+    Django; recorded) for a user who may not decide, ``InvalidForm`` with the messages by field,
+    ``OperationRefused`` (recorded) when the step waits for nobody any more or somebody decided before, and
+    ``SagaNotFound`` when there is no such saga or step.
+    """
+    _decide("approve", saga_id, step, by=by, data=data, why=why, using=using)
+
+
+def reject(saga_id: UUID | str, step: str, *, by: User, why: str = "", using: str | None = None) -> None:
+    """Have a step that waits for approval fail, and the saga turn back. Raises as ``approve`` does."""
+    _decide("reject", saga_id, step, by=by, data=None, why=why, using=using)
+
+
+def _decide(
+    action: str, saga_id: UUID | str, step: str, *, by: User, data: Any, why: str, using: str | None
+) -> None:
+    using = using or get_settings().database
+    if not hasattr(by, "has_perm"):
+        raise TypeError(f"{action}: by={by!r} is no user. Who decides is checked for the step's permission.")
+    saga = find(using, saga_id)
+    text, denied = "null", ""
+    try:
+        program = program_of(using, registry.get(saga.name, saga.definition.version), saga.pk)
+    except UnknownSaga as error:
+        refusal = str(error)
+    else:
+        permission, form = _asked(program, step)
+        if not by.has_perm(permission):
+            denied = refusal = f"{by.get_username()} lacks the permission {permission}"
+        else:
+            refusal = ""
+            if action == "approve":
+                text = filled_in(form, data, f"Step {step} of saga {saga.pk} cannot be approved")
+    with transaction.atomic(using=using):
+        # Under this lock the step acts on what was decided, or on its time being up.
+        before = locked_status(using, saga.pk)
+        row = SagaStep.objects.using(using).filter(saga_id=saga.pk, name=step).first()
+        refusal = refusal or _standing(before, step, row)
+        now = clock.now(using)
+        if not refusal:
+            assert row is not None
+            approved = action == "approve"
+            actor = by.get_username()[:150]
+            if not approvals.decide(
+                using, row.pk, approved=approved, actor=actor, why=why, data=text, at=now
+            ):
+                earlier = approvals.pending(using, row.pk)
+                assert earlier is not None
+                verb = "approved" if earlier.approved else "rejected"
+                refusal = f"{earlier.actor} has {verb} it already"
+        if refusal:
+            refusal = f"{action} refused for step {step} of saga {saga.name} {saga.pk}: {refusal}"
+        SagaOperation.objects.using(using).create(
+            saga_id=saga.pk,
+            action=action,
+            step=step,
+            actor=by.get_username()[:150],
+            why=why,
+            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
+            detail=refusal,
+            before=before,
+            after=before,
+            at=now,
+        )
+        if row is not None and not refusal:
+            ringing.after_commit(using, [approval_address(row.pk)])
+        fault_point("operator.before_commit")
+    if denied:
+        raise PermissionDenied(refusal)
+    if refusal:
+        raise OperationRefused(refusal)
+
+
+def _asked(program: Program, step: str) -> tuple[str, Any]:
+    """Give the permission and the form of ``step``. Raises ``SagaNotFound``."""
+    asking = [
+        each.name for each in program.definition.steps if each.wait and each.wait.kind is WaitKind.APPROVAL
+    ]
+    if step not in asking:
+        told = f"Those that do: {', '.join(asking)}." if asking else "None of its steps does."
+        raise SagaNotFound(
+            f"Saga {program.definition} has no step {step!r} that waits for approval."
+            f"{did_you_mean(step, asking)} {told}"
+        )
+    wait = program.definition[step].wait
+    assert wait is not None
+    return wait.name, program.do(step)(None)
+
+
+def _standing(status: str, step: str, row: SagaStep | None) -> str:
+    """Say why nobody can decide about a step now; nothing when somebody can."""
+    if row is None:
+        return f"step {step} is not opened yet"
+    if row.status in _ASKING and status in _FORWARD:
+        return ""
+    decided = row.approvals.order_by("-id").first()
+    if decided is None:
+        return f"the step is {row.status}, its saga {status}"
+    verb = "approved" if decided.approved else "rejected"
+    return f"the step is {row.status}: it was {verb} by {decided.actor}"

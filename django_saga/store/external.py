@@ -1,0 +1,106 @@
+"""Events from outside: written in their sender's transaction, taken in that of the step that waited.
+
+The oldest one goes to whoever asks first. Who finds it being taken waits until that transaction ends: should
+it be rolled back, the event is still there for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connections
+from django.db.models import Exists, OuterRef
+
+from django_saga.core.states import StepStatus
+from django_saga.models import ExternalEvent, SagaStep
+from django_saga.store import sql, waiting
+
+_COLUMNS = ("name", "key", "address", "event_id", "payload", "sent_at")
+
+
+class NewEvent(NamedTuple):
+    """An event to be written."""
+
+    name: str
+    key: str
+    address: str
+    event_id: str | None
+    payload: str  # JSON text
+
+
+def write(using: str, event: NewEvent, now: datetime) -> bool:
+    """Write an event in the caller's transaction; False when its id was sent before.
+
+    The unique index decides: the same id in another open transaction is waited for until that ends.
+    """
+    row = (event.name, event.key, event.address, event.event_id, event.payload, now)
+    return sql.insert(using, ExternalEvent, _COLUMNS, [row], ignore=event.event_id is not None) == 1
+
+
+def take(using: str, address: str, step_id: UUID, now: datetime) -> str | None:
+    """Have a step take the oldest event there is and give its payload (JSON text); None: there is none.
+
+    Inside the transaction that also records what comes of it.
+    """
+    connection = connections[using]
+    event = sql.table(ExternalEvent)
+    while True:
+        # First without a lock: InnoDB locks the gap where nothing is found, and senders would wait for it.
+        rows = _oldest(using, address)
+        if not rows:
+            return None
+        oldest, payload = rows[0]
+        locked = sql.read(
+            using,
+            ExternalEvent,
+            ("id",),
+            f"SELECT id FROM {event} WHERE id = %s AND taken_at IS NULL {sql.locking(connection)}",
+            [oldest],
+        )
+        if locked:
+            sql.execute(
+                using,
+                f"UPDATE {event} SET taken_by_id = %s, taken_at = %s WHERE id = %s",
+                [step_id, now, oldest],
+            )
+            return str(payload)
+
+
+def _oldest(using: str, address: str) -> list[sql.Row]:
+    return sql.read(
+        using,
+        ExternalEvent,
+        ("id", "payload"),
+        f"SELECT id, payload FROM {sql.table(ExternalEvent)}"
+        " WHERE address = %s AND taken_at IS NULL ORDER BY id LIMIT 1",
+        [address],
+    )
+
+
+def there(using: str, addresses: Collection[str]) -> set[str]:
+    """Give those of ``addresses`` at which an event waits to be taken."""
+    found: set[str] = set()
+    for part in sql.chunks(connections[using], sorted(addresses)):
+        untaken = ExternalEvent.objects.using(using).filter(address__in=part, taken_at=None)
+        found.update(untaken.values_list("address", flat=True).distinct())
+    return found
+
+
+def missed(using: str) -> set[str]:
+    """Give the addresses at which a step waits though there is an event."""
+    untaken = ExternalEvent.objects.filter(address=OuterRef("waits_for"), taken_at=None)
+    waiting = SagaStep.objects.using(using).filter(Exists(untaken), status=StepStatus.WAITING)
+    return set(waiting.values_list("waits_for", flat=True).distinct())
+
+
+def prune(using: str, *, before: datetime, taken: bool) -> int:
+    """Delete events that were taken, or else that nobody took, before a time; give how many that were."""
+    old: dict[str, Any] = {"taken_at__lt": before} if taken else {"taken_at": None, "sent_at__lt": before}
+    return ExternalEvent.objects.using(using).filter(**old).delete()[0]
+
+
+waiting.SOURCES["event"] = there
+waiting.MISSED["event"] = missed
