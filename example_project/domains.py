@@ -20,7 +20,9 @@ class Domain:
 
     @property
     def samples(self) -> ModuleType:
-        """Its module with data to begin with (``load``), and cases to be placed (``draw``)."""
+        """Its module with data to begin with (``load``), cases to be placed (``draw``) and, if any,
+        what is posted to a case next (``follow_up``).
+        """
         return import_module(f"example_project.{self.app}.samples")
 
     @property
@@ -36,5 +38,6 @@ SHOP = Domain("shop", "orders", "OrderBooks")
 OTHERS = (
     Domain("bank", "transfers", "TransferBooks"),
     Domain("travel", "trips", "TripBooks"),
+    Domain("warehouse", "consignments", "ConsignmentBooks"),
 )
 DOMAINS = (SHOP, *OTHERS)

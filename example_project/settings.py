@@ -9,6 +9,7 @@ EXAMPLE_SQLITE         path of the SQLite file (default: example.sqlite3 beside 
 EXAMPLE_PAYMENTS_URL   the payment service (default http://127.0.0.1:8101)
 EXAMPLE_SHIPPING_URL   the shipping service (default http://127.0.0.1:8102)
 EXAMPLE_BOOKINGS_URL   the booking service (default http://127.0.0.1:8103)
+EXAMPLE_STORES_URL     the service of the warehouses (default http://127.0.0.1:8104)
 =====================  ==========================================================================
 """
 
@@ -78,6 +79,7 @@ INSTALLED_APPS = [
     "example_project.shop",
     "example_project.bank",
     "example_project.travel",
+    "example_project.warehouse",
 ]
 
 MIDDLEWARE = [
@@ -160,6 +162,7 @@ DEFAULT_FROM_EMAIL = "example@example.com"
 PAYMENTS_URL = os.environ.get("EXAMPLE_PAYMENTS_URL", "http://127.0.0.1:8101")
 SHIPPING_URL = os.environ.get("EXAMPLE_SHIPPING_URL", "http://127.0.0.1:8102")
 BOOKINGS_URL = os.environ.get("EXAMPLE_BOOKINGS_URL", "http://127.0.0.1:8103")
+STORES_URL = os.environ.get("EXAMPLE_STORES_URL", "http://127.0.0.1:8104")
 # How long an app waits for one answer of a service. Longer than a usual answer takes, and shorter than the
 # time limit of the step: a timed-out call is then an error of that call and not of the whole attempt.
 SERVICE_TIMEOUT = timedelta(seconds=2)

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("example_project.shop.urls")),
     path("api/", include("example_project.bank.urls")),
     path("api/", include("example_project.travel.urls")),
+    path("api/", include("example_project.warehouse.urls")),
     path("admin/", admin.site.urls),
 ]
 if find_spec("drf_spectacular"):

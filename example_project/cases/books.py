@@ -88,23 +88,8 @@ def disagreements(dealings: Sequence[Dealing], effects: Sequence[Effect]) -> lis
     return found
 
 
-def stock_disagreements(
-    lines: Sequence[tuple[str, int, End | None]], before: Mapping[str, int], after: Mapping[str, int]
-) -> Iterator[str]:
-    """Return what does not fit between cases (SKU, pieces, end) and the stock before and after them."""
-    unsettled = {sku for sku, _, end in lines if end not in {End.COMPLETED, End.UNDONE}}
-    sold = Counter[str]()
-    for sku, pieces, end in lines:
-        if end is End.COMPLETED:
-            sold[sku] += pieces
-    for sku, was in before.items():
-        expected, there = was - sold[sku], after.get(sku)
-        if sku not in unsettled and there != expected:
-            yield f"{sku}: {was} were in stock and {sold[sku]} were sold, but {there} are left."
-
-
 class Books(Generic[C]):
-    """The books of one kind of case, from the moment this is made: what was there before is left out.
+    """The books of one kind of case, from the moment this is made, or of all there are.
 
     A database may know cases of earlier runs, and the ledgers of the services that did those are gone.
     """
@@ -114,9 +99,9 @@ class Books(Generic[C]):
     # What is true when there are no ``problems``.
     promise: ClassVar[str]
 
-    def __init__(self) -> None:
+    def __init__(self, *, from_now: bool = True) -> None:
         rows = self.cases._default_manager.order_by("pk").values_list("pk", flat=True)
-        self._last_before = rows.last() or 0
+        self._last_before = (rows.last() or 0) if from_now else 0
 
     def read(self) -> list[C]:
         """Return the cases, each with its saga."""

@@ -19,7 +19,7 @@ from example_project.demo.screen import Screen, Speed, shown
 from example_project.demo.stage import CannotStart, emptied, free_port, site_port
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("payments", "shipping", "bookings")
+SERVICES = ("payments", "shipping", "bookings", "stores")
 LOOK_EVERY = timedelta(seconds=0.25)
 TIME_TO_START = timedelta(seconds=60)
 # Steps under way may finish: the slowest call to a service takes less.

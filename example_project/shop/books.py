@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from example_project.cases.books import Books, Dealing, end_of, stock_disagreements
+from example_project.cases.books import Books, Dealing, end_of
 from example_project.shop.models import Order, Product
 from example_project.shop.sagas import OrderSaga
+from example_project.shop.stock import stock_disagreements
 
 
 class OrderBooks(Books[Order]):

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from example_project.services import bookings, payments, shipping
+from example_project.services import bookings, payments, shipping, stores
 from tests.example.services import RunningService, running
 from tests.example.site import Site, database_of_its_own
 
@@ -20,7 +20,7 @@ def shop_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
     with ExitStack() as stack:
         yield {
             service.name: stack.enter_context(running(service, directory))
-            for service in (payments.SERVICE, shipping.SERVICE, bookings.SERVICE)
+            for service in (payments.SERVICE, shipping.SERVICE, bookings.SERVICE, stores.SERVICE)
         }
 
 

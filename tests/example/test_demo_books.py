@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from example_project.cases.books import Dealing, Effect, End, disagreements, stock_disagreements
+from example_project.cases.books import Dealing, Effect, End, disagreements
+from example_project.shop.stock import stock_disagreements
 
 
 def order(number: int, end: End | None) -> list[Dealing]:

@@ -37,10 +37,18 @@ class Command(BaseCommand):
 
 def _place(domain: Domain, site: str, number: str) -> None:
     url = f"{site.rstrip('/')}/api/{domain.cases}/"
-    asked = domain.samples.draw(Random(f"{domain.app}:{number}"))
+    chance = Random(f"{domain.app}:{number}")
+    placed = _post(url, domain.samples.draw(chance), key=f"sample-{number}")
+    if follow_up := getattr(domain.samples, "follow_up", None):
+        path, body = follow_up(chance, placed)
+        _post(f"{url}{placed['id']}/{path}", body, key=f"follow-up-{number}")
+
+
+def _post(url: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
     try:
-        answer = post_patiently(url, asked, idempotency_key=f"sample-{number}")
+        answer = post_patiently(url, body, idempotency_key=key)
     except NoAnswer as problem:
         raise CommandError(f"{problem}\nRun it again to go on: no case is placed twice.") from None
-    if answer.status != 202:
+    if answer.status >= 300 or not isinstance(answer.body, dict):
         raise CommandError(f"POST {url} was answered with status {answer.status}: {answer.body}")
+    return answer.body
