@@ -39,5 +39,6 @@ OTHERS = (
     Domain("bank", "transfers", "TransferBooks"),
     Domain("travel", "trips", "TripBooks"),
     Domain("warehouse", "consignments", "ConsignmentBooks"),
+    Domain("subscription", "subscriptions", "SubscriptionBooks"),
 )
 DOMAINS = (SHOP, *OTHERS)

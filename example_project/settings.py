@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "example_project.bank",
     "example_project.travel",
     "example_project.warehouse",
+    "example_project.subscription",
 ]
 
 MIDDLEWARE = [
@@ -150,6 +151,7 @@ SPECTACULAR_SETTINGS = {
     # Several models have a field called ``status``: each list of choices gets a name of its own.
     "ENUM_NAME_OVERRIDES": {
         "CaseStatus": "example_project.cases.models.CaseStatus",
+        "SubscriptionStatus": "example_project.subscription.models.SubscriptionStatus",
         "SagaStatus": "django_saga.models.SagaInstance.Status",
         "StepStatus": "django_saga.models.SagaStep.Status",
     },

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("example_project.bank.urls")),
     path("api/", include("example_project.travel.urls")),
     path("api/", include("example_project.warehouse.urls")),
+    path("api/", include("example_project.subscription.urls")),
     path("admin/", admin.site.urls),
 ]
 if find_spec("drf_spectacular"):
