@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from django_saga.models import SagaWorker
+from django_saga.models import SagaDefinition, SagaWorker
 from example_project.cases.progress import progress, with_sagas
 from example_project.domains import OTHERS, Domain
 from example_project.shop.models import Order
@@ -52,5 +52,5 @@ def _summary(domain: Domain) -> dict[str, Any]:
         "progress": progress(books.cases, books.saga),
         "cases": reverse(f"admin:{model.app_label}_{model.model_name}_changelist"),
         "api": reverse(f"{model.model_name}-list"),
-        "saga": books.saga,
+        "definition": SagaDefinition.objects.filter(name=books.saga).order_by("version").last(),
     }

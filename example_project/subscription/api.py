@@ -14,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from example_project.cases.api import CaseViewSet
 from example_project.cases.serializers import SHOWN, CaseSerializer, NewCaseSerializer, WithSteps
 from example_project.subscription.models import Payment, Plan, Subscription
-from example_project.subscription.subscriptions import place_subscription, take_payment
+from example_project.subscription.subscriptions import TooLate, place_subscription, take_payment
 
 MOST_SEATS = 100
 
@@ -68,12 +68,16 @@ class SubscriptionViewSet(CaseViewSet[Subscription]):
 
     @action(detail=True, methods=["post"], serializer_class=PaymentSerializer)
     def payments(self, request: Request, pk: int) -> Response:
-        """Take a payment: 201, or 200 when it was reported before."""
+        """Take a payment: 201, or 200 when it was reported before, or 409 when it comes too late."""
         placed = get_object_or_404(self.get_queryset(), pk=pk)
         given = PaymentSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         paid = given.validated_data
-        is_new = take_payment(placed, paid["amount"], payment_id=paid["payment_id"])
+        try:
+            is_new = take_payment(placed, paid["amount"], payment_id=paid["payment_id"])
+        except TooLate:
+            said = "The subscription was cancelled: send the money back."
+            return Response({"detail": said}, status=status.HTTP_409_CONFLICT)
         return Response(given.data, status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:

@@ -39,7 +39,18 @@ def create_account(ctx: Context) -> int:
 
 
 def close_account(ctx: Context) -> None:
-    Account.objects.filter(pk=ctx.result).update(is_open=False)
+    """Close the account for good, and give back what came in that no step has taken."""
+    # Under the row's lock, as payments are taken: one comes before it and goes back, or is refused.
+    account = Account.objects.select_for_update().get(pk=ctx.result)
+    account.is_open = False
+    account.save(update_fields=["is_open"])
+    payments = Payment.objects.filter(subscription=account.subscription_id)
+    if left := sum(payment.amount for payment in payments):
+        Payment.objects.create(
+            subscription_id=account.subscription_id,
+            payment_id=f"{ctx.input.reference}-back",
+            amount=-left,
+        )
 
 
 def send_invoice(ctx: Context) -> None:

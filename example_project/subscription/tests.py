@@ -13,7 +13,7 @@ from django_saga.testing import SagaLab, saga_matrix, saga_steps
 from example_project.subscription.books import SubscriptionBooks
 from example_project.subscription.models import Payment, Plan, Subscription
 from example_project.subscription.sagas import TO_PAY, SubscriptionInput, subscription
-from example_project.subscription.subscriptions import place_subscription, take_payment
+from example_project.subscription.subscriptions import TooLate, place_subscription, take_payment
 
 PRICE = Decimal("9.00")
 
@@ -81,6 +81,17 @@ class SubscriptionSagaTests(TestCase):
 
         self.assert_ended(placed, "cancelled", "failed at check_amount")
         assert [payment.amount for payment in Payment.objects.all()] == [1, -1]
+
+    def test_money_that_nobody_took_goes_back_and_later_money_is_refused(self) -> None:
+        placed = self.place()
+        for number, amount in enumerate((1, 18)):
+            take_payment(placed, Decimal(amount), payment_id=f"p-{number}")
+
+        self.lab.run()
+
+        self.assert_ended(placed, "cancelled", "failed at check_amount")
+        with self.assertRaises(TooLate):
+            take_payment(placed, Decimal(18), payment_id="p-3")
 
     def test_what_was_paid_for_seats_that_are_not_there_goes_back(self) -> None:
         placed = self.place(seats=11)

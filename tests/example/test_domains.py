@@ -68,3 +68,20 @@ def test_the_books_of_all_apps_agree_after_many_cases(site: Site) -> None:
 
     assert {app: problems for app, (_, problems) in found.items()} == {name: [] for name in NAMES}
     assert all(count >= 10 for count, _ in found.values())
+
+
+def test_a_payment_for_a_subscription_is_taken_once_and_not_when_it_was_cancelled(site: Site) -> None:
+    [subscriptions] = [domain for domain in OTHERS if domain.app == "subscription"]
+    wanted = {"email": "ada@example.org", "plan": "BASIC", "seats": 1}
+    url = f"{place(site, subscriptions, wanted).body['url']}payments/"
+    paid, more = ({"payment_id": f"bank-{number}", "amount": "1.00"} for number in (1, 2))
+
+    statuses = [http.call("POST", url, paid, timeout=TIMEOUT).status for _ in range(2)]
+    site.run("saga_worker", "--once")  # 9.00 were due
+    refused = http.call("POST", url, more, timeout=TIMEOUT)
+
+    assert statuses == [201, 200]
+    assert (refused.status, refused.body) == (
+        409,
+        {"detail": "The subscription was cancelled: send the money back."},
+    )
