@@ -144,8 +144,23 @@ def b8() -> Iterator[Figure]:
     yield "statements of a lone saga in run()", counting.statements(lambda: OrderSaga.run({"order": 1})), ""
 
 
+def b9() -> Iterator[Figure]:
+    """Items a second of a ``for_each`` over 10,000, start to end, one worker process."""
+    from benchmarks.sagas import BatchSaga
+
+    for at_once, saga in BatchSaga.items():
+        _empty()
+        with server.worker() as process:
+            saga.start(200).result(timeout=30)
+            handle = saga.start(10_000)
+            handle.result(timeout=120)
+            yield f"items a second, {at_once} at a time", 10_000 / _took(handle.id), "1/s"
+            yield f"peak memory, {at_once} at a time", process.peak_memory(), "MiB"
+
+
 CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "B1": b1, "B2": b2, "B3": b3, "B4": b4, "B5": b5, "B6": b6, "B7": b7, "B8": b8,
+    "B9": b9,
 }  # fmt: skip
 
 
@@ -204,6 +219,7 @@ def _empty() -> None:
         cursor.execute(
             "TRUNCATE django_saga_sagainstance, django_saga_sagastep, django_saga_sagaevent,"
             " django_saga_sagaoperation, django_saga_sagaworker, django_saga_sagalock, django_saga_sagagate"
+            " CASCADE"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from django_saga import Context, PermanentFailure, Saga, step
+from django_saga import Context, PermanentFailure, Saga, SagaBuilder, action, for_each, step
 
 
 class OrderSaga(Saga):
@@ -94,3 +94,24 @@ class FanOutSaga(Saga):
     @step(after=[left, middle, right], no_compensation=True)
     async def join(self, ctx: Context) -> int:
         return 1
+
+
+@action("one")
+def one(ctx: Context) -> dict[str, object]:
+    """Do what is to be done for one item."""
+    return {"ok": True}
+
+
+@one.compensation
+def undo_one(ctx: Context) -> None:
+    """Undo it."""
+    return
+
+
+# The same for many items, by how many of them are under way at most.
+BatchSaga = {
+    at_once: SagaBuilder(f"bench.batch_{at_once}")
+    .step(for_each(lambda ctx: range(ctx.input), one, max_parallel=at_once), name="items")
+    .build()
+    for at_once in (50, 500)
+}

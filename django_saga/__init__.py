@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from django_saga.core.states import StepStatus as StepStatus
     from django_saga.dsl.action import action as action
     from django_saga.dsl.builder import SagaBuilder as SagaBuilder
+    from django_saga.dsl.children import child as child
+    from django_saga.dsl.children import for_each as for_each
     from django_saga.dsl.composed import ComposedSaga as ComposedSaga
     from django_saga.dsl.flow import Flow as Flow
     from django_saga.dsl.flow import saga as saga
@@ -77,6 +79,8 @@ _HOME = {
     "StepStatus": "core.states",
     "action": "dsl.action",
     "SagaBuilder": "dsl.builder",
+    "child": "dsl.children",
+    "for_each": "dsl.children",
     "ComposedSaga": "dsl.composed",
     "Flow": "dsl.flow",
     "saga": "dsl.flow",

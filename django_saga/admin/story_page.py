@@ -15,6 +15,7 @@ from django_saga.admin import cells
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.core import shapes
 from django_saga.core.spans import span
+from django_saga.core.state import OMITTED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
 from django_saga.observability.story import Attempt, StepStory, Story
@@ -96,6 +97,8 @@ def _notes(step: StepStory) -> list[str]:
         notes.append(_("atomic"))
     if node.pivot:
         notes.append(_("pivot"))
+    if node.when:
+        notes.append(_("when %(condition)s") % {"condition": cells.short(node.when)})
     if node.stands_in_for:
         notes.append(_("stands in for %(step)s") % {"step": cells.short(node.stands_in_for)})
     if node.queue != "default":
@@ -121,6 +124,8 @@ def open_words(
         yield told
     elif row.status in CLAIMABLE_STEP:
         yield format_html(_("attempt {} due {}"), row.attempt + 1, cells.when(row.due_at, now))
+    elif row.reason == OMITTED:
+        yield _("condition not met")
     elif row.reason:
         yield _("given up: %(reason)s") % {"reason": cells.short(row.reason)}
     if row.deadline_at and row.due_at:
@@ -135,8 +140,12 @@ def _attempts(attempts: list[Attempt]) -> list[str]:
 
 def _attempt(attempt: Attempt) -> str:
     event = attempt.event
-    words = _("probe %(number)d: %(ended)s") if attempt.of_probe else _("attempt %(number)d: %(ended)s")
-    told = words % {"number": event.attempt, "ended": _ended(attempt.ended)}
+    words = {
+        "probe": _("probe %(number)d: %(ended)s"),
+        "condition": _("condition %(number)d: %(ended)s"),
+        "attempt": _("attempt %(number)d: %(ended)s"),
+    }
+    told = words[attempt.kind] % {"number": event.attempt, "ended": _ended(attempt.ended)}
     if attempt.cause:
         told += f" ({cells.short(attempt.cause)})"
     if attempt.took is not None:
@@ -152,6 +161,8 @@ def _ended(word: str) -> str:
         "unknown": _("unknown"),
         "not started": _("not started"),
         "waits": _("waits"),
+        "met": _("met"),
+        "not met": _("not met"),
     }[word]
 
 
@@ -194,6 +205,8 @@ def _event_words(event: SagaEvent) -> str:
         "step_unknown": _("compensation's outcome unknown") if undo else _("step's outcome unknown"),
         "step_not_started": _("step not started: no longer wanted"),
         "step_waits": _("compensation waits") if undo else _("step waits"),
+        "condition_met": _("condition met"),
+        "condition_not_met": _("condition not met: step skipped"),
         "deadline_passed": _("deadline passed"),
         "cancel_requested": _("cancelled"),
         "saga_paused": _("paused"),
@@ -204,6 +217,7 @@ def _event_words(event: SagaEvent) -> str:
         "step_marked_done": _("step marked as done"),
         "compensate_requested": _("asked to compensate"),
         "locks_granted": _("got its locks"),
+        "taken_back": _("taken back with its parent"),
         "migrated": _("went on as v%(version)s") % {"version": data.get("to_version")},
     }.get(event.kind, event.kind)
     cause = data.get("cause")

@@ -60,6 +60,8 @@ IDS = {
     "event-name": "django_saga.E046",
     "permission": "django_saga.E047",
     "on-timeout": "django_saga.E048",
+    "condition": "django_saga.E049",
+    "condition-place": "django_saga.E050",
 }
 DEFINED_TWICE = "django_saga.E018"
 

@@ -94,6 +94,13 @@ def not_started(definition: SagaDefinition, state: SagaState, event: StepEvent, 
     return undo_on(definition, state, {step.name: tries.abandoned(step)}, now)
 
 
+def condition_answered(
+    definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime
+) -> Decision:
+    """Whatever a condition said that was asked when the saga turned back: its step never begins."""
+    return undo_on(definition, state, {event.step: tries.abandoned(state.steps[event.step])}, now)
+
+
 def undo_retried(
     definition: SagaDefinition, state: SagaState, event: events.UndoRetried, now: datetime
 ) -> Decision:

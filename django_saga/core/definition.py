@@ -49,7 +49,8 @@ class StepDefinition:
     ``timeout`` bounds one attempt (None: the setting ``STEP_TIMEOUT``), ``deadline`` the step with all its
     attempts. ``pivot``: once it succeeded there is no way back; ``forward_recovery`` is what becomes of a
     step past it that failed for good, ``alternate`` the step that then stands in. ``wait``: what it waits
-    for, if it does nothing itself.
+    for, if it does nothing itself. ``when`` names the function that says whether the step is to run; without
+    one it always is.
     """
 
     name: str
@@ -70,6 +71,7 @@ class StepDefinition:
     forward_recovery: ForwardRecovery | None = None  # None past the pivot: MANUAL
     alternate: str = ""
     wait: WaitDefinition | None = None
+    when: str = ""
 
     @property
     def leaves_no_doubt(self) -> bool:
@@ -252,6 +254,7 @@ class SagaDefinition:
                 bool(step.undo and step.undo.atomic),
                 *(["probe"] if step.probe else []),
                 *([["wait", step.wait.kind]] if step.wait else []),
+                *(["when"] if step.when else []),
             ]
             for step in self.steps
         ]

@@ -64,7 +64,7 @@ def _shown(key: str, value: Any) -> str:
     if key == "after":
         return ", ".join(value) or "nothing"
     if value is None:
-        return "default"
+        return "always" if key == "when" else "default"
     if key in _LENGTHS and isinstance(value, int | float):
         return span(timedelta(seconds=value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

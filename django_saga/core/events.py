@@ -40,16 +40,20 @@ class SagaStarted(Event):
     deadline_at: datetime | None = None
     locks: tuple[str, ...] = ()  # their targets
     waits: bool = False  # for its locks
+    held: bool = False  # until its parent has it begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent(Event):
-    """The end of one attempt of a step, of its compensation when ``undo``, of its probe when ``probe``."""
+    """The end of one attempt of a step, of its compensation when ``undo``, of its probe when ``probe``, of
+    its condition when ``asking``.
+    """
 
     step: str
     attempt: int = 1
     undo: bool = False
     probe: bool = False
+    asking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,22 @@ class StepNotStarted(StepEvent):
     """A claimed step was found to be no longer wanted before its function ran."""
 
     kind: ClassVar[str] = "step_not_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionMet(StepEvent):
+    """The step's condition said that it is to run. It is not asked again: its function may begin."""
+
+    kind: ClassVar[str] = "condition_met"
+    asking: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionNotMet(StepEvent):
+    """The step's condition said that the saga goes on without it."""
+
+    kind: ClassVar[str] = "condition_not_met"
+    asking: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +191,13 @@ class CompensateRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack(Event):
+    """The step that started this saga is undone: so is the saga, in spite of its pivot, completed or not."""
+
+    kind: ClassVar[str] = "taken_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocksGranted(Event):
     """A saga that waited for its locks has all of them."""
 
@@ -199,6 +226,8 @@ EVENTS: dict[str, type[Event]] = {
         StepUnknown,
         StepNotStarted,
         StepWaits,
+        ConditionMet,
+        ConditionNotMet,
         DeadlinePassed,
         CancelRequested,
         UndoRetried,
@@ -206,6 +235,7 @@ EVENTS: dict[str, type[Event]] = {
         StepSkipped,
         StepMarkedDone,
         CompensateRequested,
+        TakenBack,
         LocksGranted,
         Migrated,
         SagaPaused,

@@ -57,4 +57,6 @@ def words(address: str) -> str:
     if kind == "event":
         name, _, key = rest.partition(":")
         return f"event {name} of {key}"
+    if kind == "children":
+        return "sagas it started" if not address.endswith(":undone") else "sagas it started to be undone"
     return "approval" if kind == "approval" else address

@@ -35,6 +35,18 @@ def step_done(definition: SagaDefinition, state: SagaState, event: StepEvent, no
     return _past_pivot(definition, _go_past(definition, state, closed, now), event.step)
 
 
+def condition_met(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
+    return Decision(
+        SagaStatus.RUNNING, {event.step: tries.to_run(definition[event.step], state.steps[event.step], now)}
+    )
+
+
+def condition_not_met(
+    definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime
+) -> Decision:
+    return _go_past(definition, state, tries.omitted(state.steps[event.step]), now)
+
+
 def _past_pivot(definition: SagaDefinition, decision: Decision, done: str) -> Decision:
     """Once the pivot is ``done`` the saga has no deadline: that is there to turn it back."""
     return decision._replace(no_deadline=True) if done == definition.pivot else decision
@@ -184,11 +196,13 @@ def _recover(
     if spec.forward_recovery is ForwardRecovery.SKIP:
         skipped = dead._replace(status=StepStatus.SKIPPED)
         return _go_past(definition, state, skipped, now, *_unless_said(state, SKIPPED_OVER, dead.name))
-    if spec.forward_recovery is ForwardRecovery.ALTERNATE and dead.status is StepStatus.FAILED:
+    stands_in = spec.forward_recovery is ForwardRecovery.ALTERNATE and dead.status is StepStatus.FAILED
+    if stands_in and dead.reason != tries.NO_ANSWER:
         other = tries.opened(definition, spec.alternate, now)
         changed = {dead.name: dead, other.name: other}
         return Decision(SagaStatus.RUNNING, changed, *_unless_said(state, STOOD_IN, dead.name))
-    # A step in doubt has no stand-in: both might have their effect.
+    # A step in doubt has no stand-in: both might have their effect. Nor has one whose condition gave no
+    # answer: nobody knows whether either is wanted.
     said = (None, None) if state.failing else (PAST_PIVOT, dead.name)
     return _go_on(definition, state, {dead.name: dead}, now, *said)
 
@@ -224,14 +238,23 @@ def cancelled(definition: SagaDefinition, state: SagaState, event: Event, now: d
 
 
 def compensate_requested(
-    definition: SagaDefinition, state: SagaState, event: Event, now: datetime
+    definition: SagaDefinition,
+    state: SagaState,
+    event: Event,
+    now: datetime,
+    reason: str = "compensated on request",
 ) -> Decision:
     """Turn back in spite of the pivot."""
     if definition.pivot in event.in_flight:
         raise IllegalTransition(f"its pivot {definition.pivot} is under way: how it ends decides")
     if state.status is SagaStatus.STUCK and state.reason != PAST_PIVOT:
         raise IllegalTransition("it has turned back already")
-    return turn_back(definition, state, event, now, None, "compensated on request", "")
+    return turn_back(definition, state, event, now, None, reason, "")
+
+
+def taken_back(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
+    """Turn back with the parent, whose word counts for more than the saga's own pivot."""
+    return compensate_requested(definition, state, event, now, "taken back")
 
 
 def paused(definition: SagaDefinition, state: SagaState, event: Event, now: datetime) -> Decision:
@@ -250,7 +273,7 @@ def step_retried(
     definition: SagaDefinition, state: SagaState, event: events.StepRetried, now: datetime
 ) -> Decision:
     dead = _held_up_at(definition, state, event.step)
-    again = tries.opened(definition, dead.name, now)._replace(outcome=tries.still_in_doubt(dead))
+    again = tries.opened_again(definition, dead, now)
     reason = _what_is_left(definition, {**state.steps, dead.name: again})
     return Decision(SagaStatus.RUNNING, {dead.name: again}, *reason)
 
@@ -300,7 +323,7 @@ def _what_is_left(definition: SagaDefinition, steps: Mapping[str, StepState]) ->
         if _holds_up(definition, steps, step):
             return PAST_PIVOT, step.name
     for step in opened:
-        if step.status is StepStatus.SKIPPED:
+        if step.status is StepStatus.SKIPPED and not step.omitted:
             return SKIPPED_OVER, step.name
     for step in opened:
         if step.name in definition.mains:

@@ -16,15 +16,21 @@ from django_saga.core.events import Event, StepEvent
 from django_saga.core.migration import migrate
 from django_saga.core.state import SagaState
 from django_saga.core.states import SagaStatus
+from django_saga.core.waits import NEVER
 from django_saga.exceptions import IllegalTransition
 
 
 def start(definition: SagaDefinition, event: events.SagaStarted, *, now: datetime) -> SagaState:
     """Give the state a saga begins in: its first steps due at once, or at ``event.starts_at``, which for a
-    saga with priority has passed; none of them is opened while it waits for its locks.
+    saga with priority has passed; none of them is opened while it waits for its locks. ``event.held``: they
+    have no time yet.
     """
     if event.waits:
         return SagaState(SagaStatus.PENDING, {}, deadline_at=event.deadline_at)
+    if event.held:  # its alarm is set when it is its turn
+        opened = (tries.opened(definition, name, now) for name in definition.roots)
+        waiting = {step.name: step._replace(due_at=NEVER) for step in opened}
+        return SagaState(SagaStatus.PENDING, waiting, deadline_at=event.deadline_at)
     due = event.starts_at or now
     steps = {name: tries.opened(definition, name, max(due, now)) for name in definition.roots}
     if due < now:
@@ -47,9 +53,9 @@ def reads(
     """
     if failing:
         return None
-    if status in _FORWARD and type(event) is events.StepSucceeded:
-        return definition.consulted[event.step]
-    if status in _FORWARD and type(event) is events.StepWaits:
+    if status in _FORWARD and type(event) in _PASSES:
+        return definition.consulted[event.step]  # type: ignore[attr-defined]
+    if status in _FORWARD and type(event) in (events.ConditionMet, events.StepWaits):
         return frozenset()
     if isinstance(event, StepEvent) and definition.is_chain:
         # What stands behind the step was never opened, or is undone: what is before it is left.
@@ -71,6 +77,10 @@ def decide(definition: SagaDefinition, state: SagaState, event: Event, *, now: d
         if step is None or not step.is_open or step.undoing is not event.undo:
             found = "not opened" if step is None else step.status
             raise IllegalTransition(f"step {event.step} is {found}, it takes no event {event.kind}")
+        # A step runs only once its condition is known, and once it may have run it is not passed over.
+        if type(event) in _ANSWERS and step.asking is (type(event) is events.StepSucceeded):
+            found = "not known yet" if step.asking else "known"
+            raise IllegalTransition(f"what the condition of step {event.step} says is {found}")
     return rule(definition, state, event, now)
 
 
@@ -121,6 +131,8 @@ def fold(
 
 Rule = Callable[..., Decision]
 _FORWARD = (SagaStatus.RUNNING, SagaStatus.PENDING)
+_PASSES = (events.StepSucceeded, events.ConditionNotMet)
+_ANSWERS = (events.StepSucceeded, events.ConditionMet, events.ConditionNotMet)
 
 RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
     **{
@@ -131,6 +143,8 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
             (events.StepFailed, forward.step_failed),
             (events.StepUnknown, forward.step_unknown),
             (events.StepWaits, forward.step_waits),
+            (events.ConditionMet, forward.condition_met),
+            (events.ConditionNotMet, forward.condition_not_met),
             (events.DeadlinePassed, forward.out_of_time),
             (events.CancelRequested, forward.cancelled),
         )
@@ -140,6 +154,8 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
     (SagaStatus.COMPENSATING, events.StepUnknown): back.unknown_while_undoing,
     (SagaStatus.COMPENSATING, events.StepNotStarted): back.not_started,
     (SagaStatus.COMPENSATING, events.StepWaits): back.waits_while_undoing,
+    (SagaStatus.COMPENSATING, events.ConditionMet): back.condition_answered,
+    (SagaStatus.COMPENSATING, events.ConditionNotMet): back.condition_answered,
     (SagaStatus.COMPENSATING, events.UndoRetried): back.undo_retried,
     (SagaStatus.STUCK, events.UndoRetried): back.undo_retried,
     **{
@@ -153,6 +169,11 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
         )
     },
     (SagaStatus.PENDING, events.CompensateRequested): forward.compensate_requested,
+    # What ended well is undone after all, if the saga that started it turns back.
+    **{
+        (status, events.TakenBack): forward.taken_back
+        for status in (*_FORWARD, SagaStatus.STUCK, SagaStatus.COMPLETED)
+    },
     (SagaStatus.PENDING, events.LocksGranted): forward.let_in,
     **{
         (status, kind): rule

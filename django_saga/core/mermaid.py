@@ -12,16 +12,18 @@ _LOCKS = {"refuse": "locks - or is refused", "wait": "locks - or waits"}
 
 def flowchart(title: str, nodes: Sequence[Node], lock_policy: str = "") -> str:
     """Draw steps and what they wait for; compensations are round and dashed, atomic steps double-sided, the
-    locks that a saga begins with a hexagon, steps that wait have round ends. What stands in for a step hangs
-    on it by a dashed line.
+    locks that a saga begins with a hexagon, steps that wait have round ends, those that start sagas the
+    double sides of a subroutine. What stands in for a step hangs on it by a dashed line, and so does a step
+    with a condition on those before it.
     """
     ids = {node.name: f"s{number}" for number, node in enumerate(nodes, start=1)}
     lines = [f"%% {label(title)}", "flowchart TD"]
     if lock_policy:
         lines.append(f'    locks{{{{"{label(_LOCKS.get(lock_policy, lock_policy))}"}}}}')
     for node in nodes:
-        words = label(node.name) + (" - atomic" if node.atomic else "")
+        words = label(node.name) + (" - atomic" if node.atomic and not node.starts else "")
         words += " - pivot" if node.pivot else ""
+        words += f" - when {label(node.when)}" if node.when else ""
         words += f" - {label(node.limits)}" if node.limits else ""
         words += f" - {label(node.wait)}" if node.wait else ""
         box = f'[["{words}"]]' if node.atomic else f'(["{words}"])' if node.wait else f'["{words}"]'
@@ -32,7 +34,8 @@ def flowchart(title: str, nodes: Sequence[Node], lock_policy: str = "") -> str:
             continue
         if lock_policy and not node.after:
             lines.append(f"    locks --> {ids[node.name]}")
-        lines += [f"    {ids[name]} --> {ids[node.name]}" for name in node.after if name in ids]
+        arrow = "-.->" if node.when else "-->"
+        lines += [f"    {ids[name]} {arrow} {ids[node.name]}" for name in node.after if name in ids]
     undone = [node for node in nodes if node.compensation]
     for node in undone:
         undo = ids[node.name].replace("s", "u")

@@ -14,7 +14,7 @@ from django_saga.core.compensation import needs_undo, wave
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Event, Migrated
 from django_saga.core.problem import did_you_mean
-from django_saga.core.state import FORWARD_REASONS, PAST_PIVOT, SagaState, StepState
+from django_saga.core.state import ASKING, FORWARD_REASONS, PAST_PIVOT, SagaState, StepState
 from django_saga.core.states import FailurePolicy, SagaStatus, StepStatus
 from django_saga.exceptions import MigrationRefused
 
@@ -56,7 +56,7 @@ def migrate(
         reason for step in state.steps.values() for reason in _lost(old, new, step, names.get(step.name))
     ]
     steps = {
-        target: step._replace(name=target)
+        target: _asked_as(new, step._replace(name=target))
         for name, step in state.steps.items()
         if (target := names.get(name, name)) in new.by_name or not _is_untouched(step)
     }
@@ -100,6 +100,8 @@ def _lost(old: SagaDefinition, new: SagaDefinition, step: StepState, target: str
         elif step.is_open and not _is_untouched(step):
             yield f"step {step.name} was tried and is not over, and v{new.version} has no such step"
         return
+    if step.omitted and not new[target].when:
+        yield f"step {step.name} was passed over by its condition, and {target} of v{new.version} has none"
     if owed and new[target].undo is None:
         yield f"step {step.name} has an effect to undo, and {target} of v{new.version} has no compensation"
     if target != step.name and _is_being_tried(step):
@@ -108,9 +110,21 @@ def _lost(old: SagaDefinition, new: SagaDefinition, step: StepState, target: str
 
 
 def _is_untouched(step: StepState) -> bool:
-    """True for a step that is open and was never tried."""
+    """True for a step that is open and was never tried; to ask its condition is no try."""
     is_open = step.status in (StepStatus.SCHEDULED, StepStatus.WAITING)
-    return is_open and not (step.attempt or step.crashes or step.outcome or step.partial)
+    never = step.asking or not (step.attempt or step.crashes or step.outcome or step.partial)
+    return is_open and never
+
+
+def _asked_as(new: SagaDefinition, step: StepState) -> StepState:
+    """Have a step that never began ask its condition where it has one in ``new``, and only there."""
+    spec = new.by_name.get(step.name)
+    if spec is None or not _is_untouched(step) or step.asking is bool(spec.when):
+        return step
+    reason = ASKING if spec.when else ""
+    return StepState(
+        step.name, StepStatus.SCHEDULED, due_at=step.due_at, deadline_at=step.deadline_at, reason=reason
+    )
 
 
 def _is_being_tried(step: StepState) -> bool:
@@ -128,7 +142,7 @@ def _ahead_of_its_turn(new: SagaDefinition, steps: Mapping[str, StepState]) -> I
         elif not _is_untouched(step):
             for before in new.order:
                 waits = before in new.ancestors[name] and before not in new.mains
-                if waits and not _has_succeeded(steps, before):
+                if waits and not _has_passed(steps, before):
                     yield f"step {name} has begun, and in v{new.version} it waits for {before}"
 
 
@@ -194,8 +208,8 @@ def _is_owed(new: SagaDefinition, step: StepState) -> bool:
     return needs_undo(step) and new[step.name].undo is not None
 
 
-def _has_succeeded(steps: Mapping[str, StepState], name: str) -> bool:
-    return name in steps and steps[name].status is StepStatus.SUCCEEDED
+def _has_passed(steps: Mapping[str, StepState], name: str) -> bool:
+    return name in steps and (steps[name].status is StepStatus.SUCCEEDED or steps[name].omitted)
 
 
 # --- how it goes on -------------------------------------------------------------------------------
@@ -212,12 +226,12 @@ def _go_forward(new: SagaDefinition, moved: SagaState, before: SagaState, now: d
         due = max(now, min((s.due_at for s in before.steps.values() if s.due_at is not None), default=now))
     steps = dict(moved.steps)
     for name in (name for name in new.order if name not in new.mains):
-        ready = all(_has_succeeded(steps, before_it) for before_it in new[name].after)
+        ready = all(_has_passed(steps, before_it) for before_it in new[name].after)
         if name not in steps and ready:
             steps[name] = tries.opened(new, name, due)
         elif name in steps and not ready and _is_untouched(steps[name]):
             del steps[name]
-    if all(_has_succeeded(steps, name) for name in new.sinks):
+    if all(_has_passed(steps, name) for name in new.sinks):
         return moved._replace(status=SagaStatus.COMPLETED, steps=steps)
     if moved.failing and not any(step.is_open for step in steps.values()):
         return _go_back(new, moved._replace(steps=steps), now)

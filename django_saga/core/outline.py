@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.states import LockPolicy
+from django_saga.core.waits import WaitKind
 
 
 class Node(NamedTuple):
@@ -22,6 +23,8 @@ class Node(NamedTuple):
     stands_in_for: str = ""
     limits: str = ""
     wait: str = ""  # what it waits for, if it does nothing itself
+    when: str = ""
+    starts: str = ""  # the saga that does its work
 
 
 def of_definition(definition: SagaDefinition) -> list[Node]:
@@ -37,6 +40,8 @@ def of_definition(definition: SagaDefinition) -> list[Node]:
             definition.mains.get(step.name, ""),
             str(step.limits),
             str(step.wait or ""),
+            step.when,
+            step.wait.name if step.wait and step.wait.has_children else "",
         )
         for step in definition.steps
     ]
@@ -63,7 +68,10 @@ def of_saga(graph: Any, own: Any) -> list[Node]:
         if isinstance(step, Mapping)
     }
     return [
-        (used.get(node.name) or node)._replace(name=node.name, after=node.after) for node in of_stored(own)
+        (used.get(node.name) or node)._replace(
+            name=node.name, after=node.after, when="condition" if node.when else ""
+        )
+        for node in of_stored(own)
     ]
 
 
@@ -96,6 +104,12 @@ def ordered(nodes: Iterable[Node]) -> list[Node]:
     return done
 
 
+def _started_by(step: Mapping[str, Any]) -> str:
+    wait = step.get("wait")
+    starts = isinstance(wait, Mapping) and wait.get("kind") in (WaitKind.CHILD, WaitKind.EACH)
+    return str(wait.get("name") or "") if isinstance(wait, Mapping) and starts else ""
+
+
 def _node(step: Mapping[str, Any]) -> Node:
     after = step.get("after")
     return Node(
@@ -108,4 +122,6 @@ def _node(step: Mapping[str, Any]) -> Node:
         str(step.get("stands_in_for") or ""),
         str(step.get("limits_shown") or ""),
         str(step.get("wait_shown") or ""),
+        str(step.get("when") or ""),
+        _started_by(step),
     )

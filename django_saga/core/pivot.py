@@ -26,6 +26,15 @@ def _pivots(definition: SagaDefinition) -> Iterator[Problem]:
             f"It is a pivot, and so is {pivots[0]!r}.",
             "A saga has one point of no return: leave pivot=True at the first step that cannot be undone.",
         )
+    for name in pivots:
+        if when := definition[name].when:
+            yield Problem(
+                "condition-place",
+                name,
+                f"It is the pivot and has the condition {when!r}: passed over, nobody could say from where "
+                "there is no way back.",
+                "Remove when=, and put it on steps before the pivot or past it.",
+            )
     if len(pivots) != 1:
         return
     before, after = definition.ancestors[pivots[0]], definition.past_pivot
@@ -99,6 +108,14 @@ def _alternates(definition: SagaDefinition) -> Iterator[Problem]:
                 "Write a step of its own for each.",
             )
         taken[name] = step.name
+        if when := definition[name].when:
+            yield Problem(
+                "condition-place",
+                name,
+                f"It stands in for {step.name!r}, which failed, and has the condition {when!r}: passed over, "
+                "nothing would be done in place of that step.",
+                f"Remove when=; what belongs to the whole line stands at {step.name!r}.",
+            )
         if definition[name].pivot:
             yield Problem(
                 "alternate", name, "It stands in for another step and is a pivot.", "Remove pivot=True."

@@ -15,6 +15,7 @@ from django_saga.core.compensation import needs_undo
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
     CancelRequested,
+    ConditionMet,
     DeadlinePassed,
     Event,
     SagaStarted,
@@ -209,7 +210,8 @@ class _Run:
     def _begin(self) -> bool:
         for name, step in self.state.steps.items():
             if step.is_open and name not in self._ends:
-                took = max(self.durations.get(name, UNIT), _LEAST)
+                # Conditions are taken for met, at once.
+                took = timedelta(0) if step.asking else max(self.durations.get(name, UNIT), _LEAST)
                 self._ends[name] = max(step.due_at or self.now, self.now) + took
         return bool(self._ends)
 
@@ -227,6 +229,8 @@ class _Run:
 
     def _end(self, step: StepState) -> StepEvent:
         attempt = step.attempt + 1
+        if step.asking:
+            return ConditionMet(step=step.name, attempt=attempt)
         if self.fails and self.fails[0] == step.name and not step.undoing:
             kind, self.fails = self.fails[1], None
             return kind(step=step.name, attempt=attempt, permanent=True)

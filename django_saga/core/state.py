@@ -19,6 +19,10 @@ FORWARD_REASONS = frozenset({SKIPPED_OVER, STOOD_IN})
 PAST_PIVOT = "failed past the pivot"
 # Why a step in doubt is open again: not to be tried, but to find out how it ended.
 PROBING = "being probed"
+# Why a step is open whose function is not to run yet: its condition is asked first.
+ASKING = "asking its condition"
+# Why a step was passed over: its condition said that it is not to run.
+OMITTED = "condition not met"
 
 
 class StepState(NamedTuple):
@@ -52,6 +56,16 @@ class StepState(NamedTuple):
     def probing(self) -> bool:
         """True while the open attempt is one of the probe."""
         return self.reason == PROBING and self.status is StepStatus.SCHEDULED
+
+    @property
+    def asking(self) -> bool:
+        """True while the open attempt is one of the condition: the step's function never began."""
+        return self.reason == ASKING and self.status is StepStatus.SCHEDULED
+
+    @property
+    def omitted(self) -> bool:
+        """True for a step that the saga went past as its condition said."""
+        return self.reason == OMITTED and self.status is StepStatus.SKIPPED
 
     @property
     def is_dead(self) -> bool:

@@ -20,7 +20,7 @@ class SagaStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """True when no event can change the saga any more."""
+        """True when nothing changes the saga any more, unless the saga that started it is undone."""
         return self in TERMINAL_SAGA
 
     @property

@@ -8,7 +8,7 @@ from django_saga.core import events
 from django_saga.core.definition import SagaDefinition, StepDefinition
 from django_saga.core.events import Cause, StepEvent
 from django_saga.core.retry import Retry
-from django_saga.core.state import StepState
+from django_saga.core.state import ASKING, OMITTED, StepState
 from django_saga.core.states import Outcome, StepStatus
 from django_saga.core.waits import NEVER, WAITING
 
@@ -16,16 +16,23 @@ CRASH_LOOP = "crash loop"
 SPENT = "attempts spent"
 STEP_DEADLINE = "step deadline passed"
 DISPROVED = "did not happen"
+NO_ANSWER = "condition failed"
 
 
 def opened(definition: SagaDefinition, name: str, due: datetime) -> StepState:
-    """Open a step, with the deadline of all its attempts."""
+    """Open a step, with the deadline of all its attempts; if it has a condition, that is asked first."""
     spec = definition[name]
     deadline_at = due + spec.deadline if spec.deadline else None
+    if spec.when:
+        return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=deadline_at, reason=ASKING)
+    return _begun(spec, due, deadline_at)
+
+
+def _begun(spec: StepDefinition, due: datetime, deadline_at: datetime | None) -> StepState:
     if spec.wait is not None and spec.wait.period is not None:
         due += spec.wait.period
-        return StepState(name, StepStatus.WAITING, due_at=due, deadline_at=deadline_at, reason=WAITING)
-    return StepState(name, StepStatus.SCHEDULED, due_at=due, deadline_at=deadline_at)
+        return StepState(spec.name, StepStatus.WAITING, due_at=due, deadline_at=deadline_at, reason=WAITING)
+    return StepState(spec.name, StepStatus.SCHEDULED, due_at=due, deadline_at=deadline_at)
 
 
 def waiting(step: StepState, event: events.StepWaits) -> StepState:
@@ -39,6 +46,25 @@ def waiting(step: StepState, event: events.StepWaits) -> StepState:
     )
 
 
+def opened_again(definition: SagaDefinition, dead: StepState, now: datetime) -> StepState:
+    """Open a dead step for fresh attempts: doubt stays, and what its condition said stands."""
+    again = opened(definition, dead.name, now)
+    if again.asking and dead.reason != NO_ANSWER:
+        again = _begun(definition[dead.name], now, again.deadline_at)
+    outcome = Outcome.UNKNOWN if dead.outcome is Outcome.UNKNOWN else Outcome.NONE
+    return again._replace(outcome=outcome)
+
+
+def to_run(spec: StepDefinition, step: StepState, now: datetime) -> StepState:
+    """Open the function of a step whose condition is met."""
+    return _begun(spec, now, step.deadline_at)
+
+
+def omitted(step: StepState) -> StepState:
+    """Close a step whose condition is not met."""
+    return StepState(step.name, StepStatus.SKIPPED, reason=OMITTED)
+
+
 def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
     """Close a step, or its compensation, that succeeded."""
     outcome = step.outcome if event.undo else Outcome.SUCCEEDED
@@ -48,10 +74,12 @@ def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
 
 
 def doubted(step: StepState, event: events.StepUnknown, spec: StepDefinition) -> StepState:
-    """Note that an attempt may have had its effect, unless one that was not recorded has none."""
+    """Note that an attempt may have had its effect, unless one that was not recorded has none, as one of a
+    condition.
+    """
     return step._replace(
         crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
-        outcome=step.outcome if spec.leaves_no_doubt else Outcome.UNKNOWN,
+        outcome=step.outcome if spec.leaves_no_doubt or step.asking else Outcome.UNKNOWN,
     )
 
 
@@ -89,6 +117,9 @@ def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why
     """Close a forward step that will not be tried again: one that was ever in doubt stays so, unless its
     probe disproved that.
     """
+    if step.asking:
+        failed = StepStatus.FAILED
+        return StepState(step.name, failed, event.attempt, step.crashes, Outcome.FAILED, reason=NO_ANSWER)
     partial = step.partial or (isinstance(event, events.StepFailed) and event.partial)
     disproved = isinstance(event, events.StepFailed) and event.disproved
     doubtful = step.outcome is Outcome.UNKNOWN and not disproved
@@ -102,6 +133,8 @@ def abandoned(step: StepState) -> StepState:
     """Close an open forward step that no worker owns: never begun, waiting for its next attempt, or for
     something else.
     """
+    if step.asking:
+        return StepState(step.name, StepStatus.SKIPPED)
     if step.outcome is Outcome.UNKNOWN:
         status = StepStatus.UNKNOWN
     else:
@@ -117,11 +150,6 @@ def endless(
     """Give the step scheduled for one more attempt though its policy allows none."""
     wait = policy.backoff(max(1, event.attempt - step.crashes), chance=event.chance)
     return step._replace(attempt=event.attempt, due_at=now + wait, deadline_at=None)
-
-
-def still_in_doubt(step: StepState) -> Outcome:
-    """Give what another attempt of a dead step starts from: doubt stays."""
-    return Outcome.UNKNOWN if step.outcome is Outcome.UNKNOWN else Outcome.NONE
 
 
 def marked_done(step: StepState) -> StepState:

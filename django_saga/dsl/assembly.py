@@ -14,9 +14,13 @@ from django_saga.core.limits import Limits
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
+from django_saga.core.waits import WaitKind
+from django_saga.dsl import condition
+from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import Hook, Hooks, written_in
 from django_saga.dsl.locks import misfit
 from django_saga.dsl.mapping import InputMapper
+from django_saga.dsl.signature import takes
 from django_saga.dsl.step import Attempted, Compensation, Probing, Step, StepFunction
 
 BODY = "_saga_body"  # the attribute of a class that keeps what its body wrote
@@ -36,6 +40,10 @@ class Body(dict[str, Any]):
         super().__setitem__(name, value)
 
 
+# What undoes a step that has other sagas do its work.
+TAKES_BACK = UndoDefinition(function="takes its sagas back", atomic=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Functions:
     """What a step does and what undoes it."""
@@ -44,6 +52,7 @@ class Functions:
     undo: StepFunction | None
     input: InputMapper | None = None
     probe: StepFunction | None = None
+    when: Condition | None = None
 
 
 @dataclass
@@ -75,6 +84,7 @@ class Assembly:
                 self._method(undo.function) if undo else None,
                 self.mappers.get(id(step)),
                 self._method(probe.function) if probe else None,
+                None if step.when is None else condition.as_method(step.when, free=self.free),
             )
         return found
 
@@ -86,7 +96,11 @@ class Assembly:
         steps, before = [], ""
         stand_ins = {_alternate(step) for _, step in self.steps}
         for _, step in self.steps:
-            steps.append(self._step(step, before if before != step.name else "", saga.queue))
+            made = self._step(step, before if before != step.name else "", saga.queue)
+            if made.wait is not None and made.wait.kind is WaitKind.EACH and not made.wait.name:
+                of_items = replace(made.wait, name=f"{name}.{made.name}", version=saga.version)
+                made = replace(made, wait=of_items)
+            steps.append(made)
             if step.name not in stand_ins:
                 before = step.name
         steps = self._placed(steps)
@@ -122,6 +136,8 @@ class Assembly:
         self._check_function(step)
         if mapper := self.mappers.get(id(step)):
             self._check_arranging("input=", mapper.function, mapper.step)
+        if step.when is not None and (wrong := condition.misfit(step.when, free=self.free or step.free)):
+            self.report("condition", step.name, f"when= {wrong[0]}.", wrong[1])
         return StepDefinition(
             name=step.name,
             after=after,
@@ -132,13 +148,15 @@ class Assembly:
             is_async=inspect.iscoroutinefunction(step.function),
             queue=queue if step.queue is None else step.queue,
             limits=step.limits,
-            undo=None if undo is None else self._undo(undo),
+            undo=self._undo(undo) if undo else TAKES_BACK if step.wait and step.wait.has_children else None,
             probe=self._probe(step),
-            no_compensation=bool(step.no_compensation) or (step.wait is not None and undo is None),
+            no_compensation=bool(step.no_compensation)
+            or (step.wait is not None and not step.wait.has_children and undo is None),
             pivot=bool(step.pivot),
             forward_recovery=_recovery(step),
             alternate=_alternate(step),
             wait=step.wait,
+            when="" if step.when is None else condition.name_of(step.when),
         )
 
     def _placed(self, steps: list[StepDefinition]) -> list[StepDefinition]:
@@ -225,7 +243,7 @@ class Assembly:
     def _check_signature(self, function: StepFunction, step: str, what: str) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             problem, hint = "is a generator", "Return the result instead of yielding it."
-        elif not _takes(function, 1 if self.free else 2):
+        elif not takes(function, 1 if self.free else 2):
             problem = f"cannot be called with {'(ctx)' if self.free else '(self, ctx)'}"
             hint = f"Give it exactly {'this parameter' if self.free else 'these two parameters'}."
         else:
@@ -244,7 +262,7 @@ class Assembly:
             problem, hint = f"is {function!r}", "Give it a function: lambda ctx: ..."
         elif inspect.iscoroutinefunction(function):
             problem, hint = "is async def", "Write def: it only arranges what is in the context."
-        elif not _takes(function, 1):
+        elif not takes(function, 1):
             problem, hint = "cannot be called with (ctx)", "Give it exactly this parameter."
         else:
             return
@@ -354,13 +372,3 @@ def _alternate(step: Step) -> str:
 def _is_twin(left: object, right: object) -> bool:
     """True for two steps of one name: validation reports them."""
     return isinstance(left, Step) and isinstance(right, Step) and left.name == right.name
-
-
-def _takes(function: StepFunction, count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not say
-        return True
-    return True

@@ -106,8 +106,8 @@ class ComposedSaga(Saga):
         """Give the saga of ``steps``: names of actions, or dictionaries as ``{"action": "reserve", ...}``.
 
         A dictionary may hold ``name`` (by default the action's), ``after`` (names; by default the step
-        before), ``input`` (data with references), ``retry``, ``timeout`` and ``deadline``. Raises
-        ``InvalidDefinition`` that lists what is wrong with them.
+        before), ``input`` and ``when`` (data with references), ``retry``, ``timeout`` and ``deadline``.
+        Raises ``InvalidDefinition`` that lists what is wrong with them.
         """
         composition = vars(cls).get("program")
         if not isinstance(composition, Composition):

@@ -49,16 +49,19 @@ def references(data: Any) -> Iterator[Reference]:
             yield from references(item)
 
 
-def resolve(data: Any, ctx: Any) -> Any:
-    """Give ``data`` with every reference in it replaced. Raises ``PermanentFailure`` for one to nothing."""
+def resolve(data: Any, ctx: Any, what: str = "input") -> Any:
+    """Give ``data``, the ``what`` of a step, with every reference in it replaced.
+
+    Raises ``PermanentFailure`` for one to nothing.
+    """
     if isinstance(data, Mapping):
         if (reference := _reference(data)) is not None:
-            return _look_up(reference, ctx)
+            return _look_up(reference, ctx, what)
         if LITERAL in data and len(data) == 1:
             return deepcopy(data[LITERAL])
-        return {key: resolve(item, ctx) for key, item in data.items()}
+        return {key: resolve(item, ctx, what) for key, item in data.items()}
     if isinstance(data, (list, tuple)):
-        return [resolve(item, ctx) for item in data]
+        return [resolve(item, ctx, what) for item in data]
     return data
 
 
@@ -80,18 +83,18 @@ def _reference(data: Mapping[str, Any]) -> Reference | None:
     return Reference(path[0], tuple(path[1:]))
 
 
-def _look_up(reference: Reference, ctx: Any) -> Any:
+def _look_up(reference: Reference, ctx: Any, what: str) -> Any:
     try:
         found = ctx.results[reference.step] if reference.step else ctx.input
     except KeyError as error:
-        raise PermanentFailure(f"The input of step {ctx.step!r} cannot be made: {error.args[0]}") from None
+        raise PermanentFailure(f"The {what} of step {ctx.step!r} cannot be made: {error.args[0]}") from None
     for depth, key in enumerate(reference.path):
         try:
             found = _part(found, key)
         except LookupError as error:
             place = Reference(reference.step, reference.path[:depth])
             told = f"the {place} has no {key!r}; {error.args[0]}"
-            raise PermanentFailure(f"The input of step {ctx.step!r} cannot be made: {told}.") from None
+            raise PermanentFailure(f"The {what} of step {ctx.step!r} cannot be made: {told}.") from None
     return found
 
 

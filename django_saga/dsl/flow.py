@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, Unpack, cast, overload
 
 from django_saga.dsl import expression
 from django_saga.dsl.building import SagaOptions, build
+from django_saga.dsl.condition import of_data
 from django_saga.dsl.expression import Reference
 from django_saga.dsl.mapping import Mapper
 from django_saga.dsl.part import Draft, Part, PartOptions, StepOptions, part, refuse_unknown
@@ -41,15 +42,21 @@ class Flow:
         """Add a step and give what stands for its result.
 
         ``input``: what the step sees as ``ctx.input``, by default the saga's; data that holds placeholders
-        at any depth. ``after``: steps (also as placeholders) in place of the one before it.
+        at any depth. ``after``: steps (also as placeholders) in place of the one before it. ``when``: a
+        function of the context, or a placeholder, that says whether the step is to run.
         """
         self._require_tracing()
         for called in (function, options.get("compensate")):
             if isinstance(called, Placeholder):
                 raise TypeError(f"flow.step() runs functions, not {called!r}: give it as the input of one.")
+        needs: tuple[str, ...] = ()
+        if isinstance(when := options.get("when"), Placeholder):
+            condition = as_data(when, self, "when")
+            needs = tuple(steps_in(condition))
+            options = {**options, "when": of_data(condition)}
         given = part(function, **cast("PartOptions", self._without_placeholders(options)))
         data = None if input is _WHOLE else as_data(input, self, f"input of step {given.name}")
-        needs = () if data is None else tuple(steps_in(data))
+        needs += () if data is None else tuple(steps_in(data))
         mapper = None if data is None else partial(expression.resolve, data)
         name = self._draft.add(given, after=self._last, needs=needs, mapper=mapper)
         if self._block is None:

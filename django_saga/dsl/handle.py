@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,6 +25,12 @@ class Handle(Protocol):
 
     @property
     def status(self) -> SagaStatus: ...
+
+    @property
+    def parent(self) -> Handle | None: ...
+
+    @property
+    def children(self) -> Sequence[Handle]: ...
 
     async def astatus(self) -> SagaStatus: ...
 

@@ -12,8 +12,9 @@ from django_saga.core.problem import did_you_mean
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
 from django_saga.core.waits import WaitDefinition
-from django_saga.dsl import hooks
+from django_saga.dsl import condition, hooks
 from django_saga.dsl.assembly import Assembly
+from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import HookOptions
 from django_saga.dsl.mapping import InputMapper, Mapper
 from django_saga.dsl.step import Compensation, Duration, Probing, Step, StepFunction
@@ -58,6 +59,7 @@ class StepOptions(ActionOptions, HookOptions, total=False):
     after: Earlier | Iterable[Earlier] | None
     pivot: bool
     forward_recovery: ForwardRecovery | Alternate | None
+    when: Condition | None
     compensate: StepFunction | Part | None
     probe: StepFunction | Part | None
 
@@ -106,6 +108,8 @@ def part(function: StepFunction | Part | Waiting, /, **options: Unpack[PartOptio
 def refuse_unknown(what: str, options: Mapping[str, Any], known: Any) -> None:
     """Refuse options that the ``TypedDict`` ``known`` does not have. Raises ``TypeError``."""
     names = known.__annotations__
+    if "when" not in names:
+        condition.refuse(what, options)
     for option in options.keys() - names:
         raise TypeError(f"{what}: there is no option {option!r}.{did_you_mean(option, names)}")
 

@@ -1,8 +1,8 @@
 """The steps of a saga composed at run time, as plain data: what they may say, and what is wrong with them.
 
     {"action": "reserve", "name": "reserve_tea", "after": [], "input": {"sku": {"$input": "sku"}},
-     "retry": {"attempts": 5, "delay": 2}, "timeout": 30, "deadline": 600, "pivot": True,
-     "forward_recovery": "skip"}
+     "when": {"$result": "look.in_stock"}, "retry": {"attempts": 5, "delay": 2}, "timeout": 30,
+     "deadline": 600, "pivot": True, "forward_recovery": "skip"}
 
 Only ``action`` has to be there. Names are looked up among the actions permitted; nothing is imported or run.
 """
@@ -17,9 +17,13 @@ from django_saga.core.problem import Problem, did_you_mean
 from django_saga.core.retry import Retry
 from django_saga.core.states import ForwardRecovery
 from django_saga.dsl import expression
+from django_saga.dsl.condition import of_data
 from django_saga.dsl.part import Draft, Part, part
 
-_KEYS = ("action", "name", "after", "input", "retry", "timeout", "deadline", "pivot", "forward_recovery")
+_KEYS = (
+    *("action", "name", "after", "input", "when"),
+    *("retry", "timeout", "deadline", "pivot", "forward_recovery"),
+)
 # ALTERNATE names a step that stands in, which data has no words for.
 _RECOVERIES = tuple(each.value for each in ForwardRecovery if each is not ForwardRecovery.ALTERNATE)
 _RETRY = ("attempts", "delay", "factor", "max_delay", "jitter")
@@ -62,6 +66,8 @@ def draft(steps: Steps, actions: Mapping[str, Part]) -> Draft:
             options["forward_recovery"] = ForwardRecovery(step["forward_recovery"])
         if "retry" in step:
             options["retry"] = Retry(**step["retry"])
+        if "when" in step:
+            options["when"] = of_data(step["when"])
         mapper = partial(expression.resolve, step["input"]) if "input" in step else None
         made.add(part(actions[step["action"]], **options), after=(), mapper=mapper)
     return made
@@ -114,16 +120,16 @@ def _wrong_retry(retry: Any, where: str) -> Iterator[Problem]:
 
 def _wrong_references(steps: Steps) -> Iterator[Problem]:
     before = {step["name"]: step["after"] for step in steps}
-    for step in steps:
+    for step, key in ((step, key) for step in steps for key in ("input", "when")):
         try:
-            wanted = {found.step for found in expression.references(step.get("input")) if found.step}
+            wanted = {found.step for found in expression.references(step.get(key)) if found.step}
         except expression.WrongReference as error:
-            yield _problem(step["name"], f"Its input: {error}.", "Correct the reference, or use $literal.")
+            yield _problem(step["name"], f"Its {key}: {error}.", "Correct the reference, or use $literal.")
             continue
         for name in sorted(wanted - _reachable(step["name"], before)):
             yield _problem(
                 step["name"],
-                f"Its input takes the result of {name!r}, which it does not come after.",
+                f"Its {key} takes the result of {name!r}, which it does not come after.",
                 "Name that step in after, or one that comes after it.",
             )
 

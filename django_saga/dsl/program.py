@@ -14,6 +14,7 @@ from django_saga.core.definition import SagaDefinition
 from django_saga.core.problem import Problem
 from django_saga.dsl import payloads
 from django_saga.dsl.assembly import Functions
+from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import HookFunction, Hooks
 from django_saga.dsl.locks import Locks, targets
 from django_saga.dsl.scalars import UnsupportedType
@@ -76,6 +77,10 @@ class Program:
         """Give the step's probe; it takes the context. Raises ``KeyError`` if it has none."""
         return self._bound[step, "probe"]
 
+    def when(self, step: str) -> Condition:
+        """Give the step's condition; it takes the context. Raises ``KeyError`` if it has none."""
+        return self._bound[step, "when"]
+
     def hook(self, word: str, step: str = "") -> Sequence[HookFunction]:
         """Give the hooks of the step, or of the saga; they take a ``Transition``."""
         return self._bound_hooks.get((word, step), ())
@@ -99,6 +104,8 @@ class Program:
                 bound[name, "undo"] = functions.undo.__get__(instance)
             if functions.probe is not None:
                 bound[name, "probe"] = functions.probe.__get__(instance)
+            if functions.when is not None:
+                bound[name, "when"] = functions.when.__get__(instance)
         return bound
 
     # --- values -----------------------------------------------------------------------------------
@@ -139,16 +146,26 @@ class Program:
         return payloads.encode(value, name, get_settings().max_result_bytes, "MAX_RESULT_BYTES")
 
     def decode_result(self, step: str, data: Any) -> Any:
-        """Give a step's result as the dataclass or pydantic model its function is annotated with, if any.
+        """Give a step's result as the dataclass or pydantic model its function is annotated with, if any;
+        that of a step that was passed over is None.
 
         Raises ``EncodingError``.
         """
         schema = self._results.get(step)
-        return data if schema is None else schema.from_plain(data, f"result of step {step}")
+        return (
+            data
+            if schema is None or (data is None and self._is_conditional(step))
+            else schema.from_plain(data, f"result of step {step}")
+        )
 
     def decode_output(self, data: Any) -> Any:
         """Give the saga's result as its declared type. Raises ``EncodingError``."""
+        if data is None and any(self._is_conditional(step) for step in self.definition.sinks):
+            return None
         return data if self._output is None else self._output.from_plain(data, "output")
+
+    def _is_conditional(self, step: str) -> bool:
+        return bool(self.definition[step].when)
 
     @cached_property
     def _input(self) -> Schema | None:

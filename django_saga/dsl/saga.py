@@ -215,6 +215,10 @@ def make_program(
         found=tuple(assembly.problems),
         **more,
     )
+    # They are sagas themselves, and made by what makes sagas.
+    from django_saga.dsl.children import define_items
+
+    define_items(cls.program, assembly)
     return cls.program  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,8 @@ from django_saga.core.limits import Breaker, Limits, Rate
 from django_saga.core.retry import Retry
 from django_saga.core.states import Alternate, ForwardRecovery
 from django_saga.core.waits import WaitDefinition
+from django_saga.dsl import condition
+from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import HookDecorators
 
 StepFunction: TypeAlias = Callable[..., Any]
@@ -73,6 +75,7 @@ class Step(HookDecorators, Attempted):
         no_compensation: bool = False,
         pivot: bool = False,
         forward_recovery: ForwardRecovery | Alternate | None = None,
+        when: Condition | None = None,
     ) -> None:
         super().__init__(function, retry=retry, timeout=timeout, atomic=atomic)
         self.name = self.function_name if name is None else name
@@ -83,6 +86,7 @@ class Step(HookDecorators, Attempted):
         self.no_compensation = no_compensation
         self.pivot = pivot
         self.forward_recovery = forward_recovery
+        self.when = when
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
@@ -106,6 +110,7 @@ class Step(HookDecorators, Attempted):
         ``timeout`` bounds one attempt (seconds or ``timedelta``). ``atomic``: its effects in the database and
         the record that it is done are one transaction.
         """
+        condition.refuse(f"The compensation of step {self.name}", options)
 
         def decorate(function: StepFunction) -> Compensation:
             return Compensation(self, function, **options)
@@ -126,6 +131,7 @@ class Step(HookDecorators, Attempted):
         It is asked when nobody knows how the step ended and it is not tried again. ``timeout`` bounds one
         attempt.
         """
+        condition.refuse(f"The probe of step {self.name}", options)
 
         def decorate(function: StepFunction) -> Probing:
             return Probing(self, function, **options)
@@ -200,6 +206,7 @@ def step(
     no_compensation: bool = False,
     pivot: bool = False,
     forward_recovery: ForwardRecovery | Alternate | None = None,
+    when: Condition | None = None,
 ) -> Callable[[StepFunction], Step]: ...
 
 
@@ -214,7 +221,8 @@ def step(function: StepFunction | None = None, /, **options: Any) -> Any:
     begin in a length of time at most. ``breaker``: nothing begins for some time after too many failures. None
     of them counts or holds back the compensation.
     ``no_compensation``: there is nothing to undo. ``pivot``: once it succeeded the saga can only go forward;
-    ``forward_recovery`` says what happens when a step past it failed for good.
+    ``forward_recovery`` says what happens when a step past it failed for good. ``when``: a function of the
+    context, or a method, that says whether the step is to run; if not, the saga goes on without it.
     """
 
     def decorate(function: StepFunction) -> Step:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django_saga.core import lanes
 from django_saga.core.limits import NO_LIMITS
+from django_saga.core.state import ASKING
 from django_saga.store import claims, limits, pauses
 from django_saga.store.limits import Bound
 from django_saga.store.rows import StepRow
@@ -126,7 +127,7 @@ class Admission:
     def _strays(self, row: StepRow) -> bool:
         """True for a step that was put into its lane before it was limited; it is moved."""
         executor, key = lanes.split(row.executor)
-        right = "" if row.undo else self._key(row)
+        right = "" if row.undo or row.reason == ASKING else self._key(row)
         if key == right:
             return False
         assert row.owner is not None

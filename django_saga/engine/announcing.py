@@ -96,6 +96,8 @@ def _start(using: str, program: Program, saga: NewSaga) -> Transition:
 
 def _beginning(task: Task) -> list[tuple[Program, Transition]]:
     program, row = task.program, task.row
+    if task.asking:
+        return []  # whether the step begins is not known yet
     if not transitions.is_wanted(program, "step_started", "", row.name, undo=task.undo):
         return []
     begins = Transition(

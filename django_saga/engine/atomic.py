@@ -75,6 +75,8 @@ def _once(using: str, task: Task, holder: Holder | None) -> Recorded:
             recorded = journal.record(using, [outcome], holder)
             if recorded.lost:
                 raise LeaseLost(f"step {task.row.id} moved on from token {task.row.token}")
+            recorded.waiting = recorded.waiting or bool(task.opened)
+            recorded.left_in |= task.opened
             fault_point("t2.before_commit")
     except Exception as error:
         if not committed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import linecache
 import os
 import random
@@ -16,10 +17,19 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from django_saga.conf import get_settings
-from django_saga.core.events import Cause, StepEvent, StepFailed, StepSucceeded, StepUnknown, StepWaits
+from django_saga.core.events import (
+    Cause,
+    ConditionMet,
+    ConditionNotMet,
+    StepEvent,
+    StepFailed,
+    StepSucceeded,
+    StepUnknown,
+    StepWaits,
+)
 from django_saga.core.states import Happened, Probe
 from django_saga.engine import announcing
-from django_saga.engine.context import Context
+from django_saga.engine.context import Context, of_saga
 from django_saga.engine.looks import look_of
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.engine.waiting import NotYet, Refused
@@ -32,6 +42,7 @@ from django_saga.exceptions import (
 )
 from django_saga.faults import fault_point
 
+NO_RESULT = "null"  # of a step that was passed over, as JSON text
 _HERE = os.path.dirname(__file__)
 # What jitter is drawn from; a test puts something certain in its place.
 chance: Callable[[], float] = random.random
@@ -74,7 +85,7 @@ def begin(task: Task) -> None:
 
 
 def call(task: Task) -> Any:
-    """Call the step's function, or its compensation."""
+    """Call the step's function, or its compensation, its probe or its condition."""
     name, context = task.row.name, Context(task)
     if (look := look_of(task)) is not None:
         return look(task, context)
@@ -82,6 +93,8 @@ def call(task: Task) -> Any:
         return task.program.undo(name)(context)
     if task.probing:
         return task.program.probe(name)(context)
+    if task.asking:
+        return task.program.when(name)(of_saga(task))
     if task.program.functions[name].input is not None:
         _ = context.input  # what cannot be made fails the attempt before the function has any effect
     return task.program.do(name)(context)
@@ -112,6 +125,8 @@ def succeeded(task: Task, value: Any) -> Outcome:
         return failed(task, PermanentFailure(value.why))
     if task.probing:
         return _probed(task, value)
+    if task.asking:
+        return _answered(task, value)
     if task.undo:
         return _undone(task, value)
     try:
@@ -169,6 +184,21 @@ def _probed(task: Task, answer: Any) -> Outcome:
     return outcome
 
 
+def _answered(task: Task, answer: Any) -> Outcome:
+    """Give the outcome of a condition. A step that is passed over has the result None."""
+    name, attempt = task.row.name, task.row.attempt
+    try:
+        met = bool(answer)
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise PermanentFailure(f"The condition of step {name} gave {answer!r}: call no async def in it.")
+    except Exception as error:
+        return failed(task, error)
+    if met:
+        return _outcome(task, ConditionMet(step=name, attempt=attempt))
+    return _outcome(task, ConditionNotMet(step=name, attempt=attempt), result=NO_RESULT)
+
+
 def payloads(task: Task, value: Any) -> tuple[str | None, str | None]:
     """Encode what a step returned as result and compensation data. Raises ``EncodingError``."""
     data = None
@@ -187,10 +217,10 @@ def failed(task: Task, error: BaseException) -> Outcome:
     name, attempt = task.row.name, task.row.attempt
     if isinstance(error, NothingToUndo) and task.undo:
         return _outcome(task, StepSucceeded(step=name, attempt=attempt, undo=True))
-    if _is_doubtful(error) and not task.atomic:
+    if _is_doubtful(error) and not (task.atomic or task.asking):
         return unknown(task, Cause.REPORTED, str(error), error, permanent=not task.retry.allows(error))
     data = None
-    is_step = not (task.undo or task.probing)
+    is_step = not (task.undo or task.probing or task.asking)
     if isinstance(error, PermanentFailure) and error.compensation_data is not None and is_step:
         try:
             data = _for_compensation(task, error.compensation_data)
@@ -206,6 +236,7 @@ def failed(task: Task, error: BaseException) -> Outcome:
         attempt=attempt,
         undo=task.undo,
         probe=task.probing,
+        asking=task.asking,
         permanent=permanent,
         partial=data is not None,
         retry_after=error.delay if isinstance(error, RetryLater) else None,
@@ -223,6 +254,7 @@ def unknown(
         attempt=task.row.attempt,
         undo=task.undo,
         probe=task.probing,
+        asking=task.asking,
         cause=cause,
         permanent=permanent,
         crash_limit=get_settings().max_crashes,
@@ -251,6 +283,7 @@ def refused(outcome: Outcome, error: BaseException) -> Outcome:
         attempt=outcome.event.attempt,
         undo=outcome.event.undo,
         probe=outcome.event.probe,
+        asking=outcome.event.asking,
         permanent=True,
     )
     return _outcome(outcome.task, event, error=error)

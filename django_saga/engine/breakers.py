@@ -32,7 +32,9 @@ def note(recorded: Recorded) -> list[Changed]:
     that were opened or closed by it.
     """
     told = [
-        o for o in recorded.outcomes if o.task.step.limits.breaker is not None and o.task.part is o.task.step
+        o
+        for o in recorded.outcomes
+        if o.task.step.limits.breaker is not None and o.task.part is o.task.step and not o.task.asking
     ]
     if not told:
         return []

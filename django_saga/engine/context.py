@@ -10,6 +10,8 @@ from uuid import UUID
 
 from django_saga.core import encoding
 from django_saga.core.states import Outcome
+from django_saga.core.waits import WaitKind
+from django_saga.engine import outputs
 from django_saga.engine.tasks import Task, result_of
 from django_saga.store.sagas import undo_of
 
@@ -110,13 +112,8 @@ class Context:
     @cached_property
     def input(self) -> Any:
         """What the step's input mapper makes, else the saga's input, of the type the saga declares."""
-        given = self._task.program.decode_input(encoding.decode(self._task.input))
         mapper = self._task.program.functions[self.step].input
-        if mapper is None:
-            return given
-        whole = Context(self._task)
-        whole.input = given
-        return mapper(whole)
+        return _given(self._task) if mapper is None else mapper(of_saga(self._task))
 
     @cached_property
     def results(self) -> Results:
@@ -137,6 +134,21 @@ class Context:
         if data is not None:
             return encoding.decode(data)
         return None if result is None else self.results[self._task.row.name]
+
+    def items(self, step: Any) -> Iterator[Any]:
+        """Go through what the items of an earlier ``for_each`` step (or its name) gave, in the items' order.
+
+        They are read some hundreds at a time, as plain data. Raises ``KeyError`` for any other step.
+        """
+        name = step if isinstance(step, str) else step.name
+        spec = self._task.program.definition.by_name.get(name)
+        if spec is None or spec.wait is None or spec.wait.kind is not WaitKind.EACH:
+            raise KeyError(f"step {self._task.row.name}: {name!r} is no for_each step of this saga")
+        if name not in self._task.program.definition.ancestors[self._task.row.name] and not self._task.undo:
+            raise KeyError(
+                f"step {self._task.row.name} does not come after {name!r}, whose items it asks for"
+            )
+        return outputs.of_items(self._task, name, spec.wait)
 
     @property
     def outcome(self) -> str:
@@ -167,3 +179,14 @@ class Context:
         failure.
         """
         return self._task.tries
+
+
+def of_saga(task: Task) -> Context:
+    """Give the context of input mappers and conditions: its input is the saga's."""
+    whole = Context(task)
+    whole.input = _given(task)
+    return whole
+
+
+def _given(task: Task) -> Any:
+    return task.program.decode_input(encoding.decode(task.input))

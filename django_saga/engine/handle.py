@@ -18,7 +18,7 @@ from django_saga.engine import past, versions
 from django_saga.engine.tasks import result_of
 from django_saga.exceptions import SagaFailed, SagaNotFinished, SagaNotFound
 from django_saga.models import SagaInstance
-from django_saga.store import sagas
+from django_saga.store import children, sagas
 
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
@@ -102,6 +102,22 @@ class SagaHandle:
     async def acancel(self, reason: str = "") -> None:
         """Async twin of ``cancel``."""
         await sync_to_async(self.cancel)(reason)
+
+    @property
+    def parent(self) -> SagaHandle | None:
+        """The saga whose ``child`` or ``for_each`` step started this one; None: no saga did."""
+        from django_saga import ports
+
+        found = children.parent_of(self.using, self.id)
+        return None if found is None else ports.engine().get(None, found, using=self.using)
+
+    @property
+    def children(self) -> list[SagaHandle]:
+        """The sagas that steps of this one started, by step and item."""
+        from django_saga import ports
+
+        engine = ports.engine()
+        return [engine.get(None, each, using=self.using) for each in children.of_saga(self.using, self.id)]
 
     def _row(self) -> SagaInstance:
         try:

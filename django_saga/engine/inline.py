@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -15,6 +16,8 @@ from django.db import connections as django_connections
 from django_saga.conf import get_settings
 from django_saga.core import lanes
 from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA, SagaStatus
+from django_saga.core.waits import NEVER
+from django_saga.dsl.registry import registry
 from django_saga.engine import (
     announcing,
     atomic,
@@ -33,7 +36,7 @@ from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.exceptions import SagaError
 from django_saga.models import SagaInstance, SagaStep
-from django_saga.store import definitions
+from django_saga.store import children, definitions, waiting
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -54,8 +57,7 @@ def run(
     using = using or get_settings().database
     require_no_transaction(using)
     owner, lease = uuid4(), get_settings().lease
-    registered = program.registered
-    admission = Admission(using, {definitions.identify(using, registered.definition): registered})
+    admission = Admission(using, _programs(using, program))
     admission.look()
     saga_id, new = starter.start_owned(
         program,
@@ -72,6 +74,18 @@ def run(
         tasks = [Task(row, program, text, using=using) for row in new.steps if row.owned]
     _Runner(program, handle, owner, lease, admission).finish(tasks)
     return handle
+
+
+def _programs(using: str, program: Program) -> dict[int, Program]:
+    """Give the code of the saga and of all that may be started below it, by the ids of their definitions."""
+    found: dict[int, Program] = {}
+    line = [program.registered]
+    while line:
+        one = line.pop()
+        found[definitions.identify(using, one.definition)] = one
+        waits = [step.wait for step in one.definition.steps if step.wait and step.wait.has_children]
+        line += [registry.get(wait.name, wait.version) for wait in waits]
+    return found
 
 
 def require_no_transaction(using: str) -> None:
@@ -110,8 +124,7 @@ class _Runner:
         self._using = handle.using
         self._owner = owner
         self._lease = lease
-        registered = program.registered
-        self._programs = {definitions.identify(handle.using, registered.definition): registered}
+        self._programs = _programs(handle.using, program)
         self._admission = admission
         self._holder = Holder(owner, lease, _Always(admission))
 
@@ -125,7 +138,7 @@ class _Runner:
             while line:
                 look = _FIRST_LOOK
                 recorded = self._carry(line.popleft(), line)
-                if recorded.finished:
+                if any(ended.saga_id == self._handle.id for ended in recorded.finished):
                     return
                 line.extend(recorded.tasks)
             if self._status() not in LIVE_SAGA:
@@ -168,6 +181,7 @@ class _Runner:
         """Do what workers do for sagas whose process is gone, whose time is up or whose turn has come: there
         may be no worker.
         """
+        waiting.sweep(self._using)
         found = [recovery.reap(self._using, self._programs)]
         found += recovery.enforce_deadlines(self._using, self._programs)
         found += locking.let_in(self._using, self._programs)
@@ -185,9 +199,24 @@ class _Runner:
         """
         held = self._admission.still(recovery.unheard(self._using, self._owner, {}))
         tasks = recovery.load(self._using, self._programs, held)
+        for saga_id in self._family():
+            tasks += self._claim_of(saga_id)
+            if tasks:
+                break
+        return tasks
+
+    def _family(self) -> Iterator[UUID]:
+        """Give the saga and what it started, and what those started, as far as they have not ended."""
+        generation = [self._handle.id]
+        while generation:
+            yield from generation
+            generation = children.open_below(self._using, generation) if len(self._programs) > 1 else []
+
+    def _claim_of(self, saga_id: UUID) -> list[Task]:
+        tasks: list[Task] = []
         due = (
             SagaStep.objects.using(self._using)
-            .filter(saga_id=self._handle.id, status__in=CLAIMABLE_STEP)
+            .filter(saga_id=saga_id, status__in=CLAIMABLE_STEP, due_at__lt=NEVER)
             .values_list("queue", "executor")
             .distinct()
         )
@@ -200,7 +229,7 @@ class _Runner:
                 executor=executor,
                 limit=10,
                 lease=self._lease,
-                saga_id=self._handle.id,
+                saga_id=saga_id,
             )
             tasks += recovery.load(self._using, self._programs, rows)
         return tasks

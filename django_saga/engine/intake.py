@@ -116,9 +116,12 @@ def is_solo(in_flight: Mapping[UUID, Task]) -> bool:
 
 def lane_of(definition: SagaDefinition, step: StepState, *, undo: bool, max_crashes: int) -> str:
     """Name the lane in which a step, or its compensation, is claimed."""
-    key = "" if undo else definition.gate_keys[step.name]
+    # Limits are of the step's function; what its condition says costs the other side nothing.
+    key = "" if undo or step.asking else definition.gate_keys[step.name]
     if step.crashes >= min(_SUSPECT, max_crashes):
         return ALONE + key
     spec = definition[step.name]
     part = spec.undo if undo else spec.probe if step.probing and spec.probe else spec
+    if step.asking:
+        return "thread"
     return ("async" if part is not None and part.is_async else "thread") + key

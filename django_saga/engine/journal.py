@@ -31,12 +31,12 @@ from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, Outcome, SagaSta
 from django_saga.core.waits import WAITING
 from django_saga.engine import transitions, versions
 from django_saga.engine.intake import lane_of
+from django_saga.engine.opening import new_row
 from django_saga.engine.tasks import Finished, Recorded, Task
 from django_saga.engine.tasks import Outcome as Ended
 from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
-from django_saga.models import uuid7
 from django_saga.store import clock, definitions, history, locks, pauses, sagas, waiting
 from django_saga.store.rows import StepRow
 
@@ -109,6 +109,12 @@ def _look_again(using: str, keys: set[str], recorded: Recorded) -> None:
         recorded.left_in.update(outcome.task.row.queue for outcome in recorded.outcomes)
 
 
+def _ring_parents(using: str, parents: set[UUID], recorded: Recorded) -> None:
+    if queues := waiting.ring_steps(using, parents):
+        recorded.waiting = True
+        recorded.left_in |= queues
+
+
 def tell(
     using: str,
     saga_id: UUID,
@@ -144,6 +150,36 @@ def tell(
         entries = [history.Entry(saga_id, event, error=why)]
         _write(using, {saga_id: work}, entries, recorded, None, now)
     return recorded
+
+
+def tell_all(
+    using: str, saga_ids: Sequence[UUID], known: SagaDefinition, event: Event, *, beside: UUID
+) -> tuple[Recorded, int]:
+    """Feed ``event`` to many sagas as ``tell`` does to one, and pass over those whose state has no rule for
+    it; give also how many took it.
+
+    ``beside``: the saga whose step has them told, and whose lock its transaction takes too: all are locked in
+    one go, so that their order holds.
+    """
+    with transaction.atomic(using=using):
+        found = sagas.lock(using, {*saga_ids, beside})
+        now = clock.now(using)
+        works = {each: Work(found[each], None, known) for each in saga_ids if each in found}
+        load(using, list(works.values()))
+        recorded, entries, told = Recorded(now=now), [], {}
+        for saga_id, work in works.items():
+            held_id = versions.id_of(using, saga_id, work.rows.values())
+            work.definition = versions.current(using, saga_id, held_id, known)
+            before, fed = work.state, work.observed(event)
+            try:
+                decision = work.decide(fed, now)
+            except IllegalTransition:
+                continue  # it turned back already; or its pivot is under way, and its parent hears of its end
+            transitions.note(recorded, using, work, before, decision)
+            entries.append(history.Entry(saga_id, fed))
+            told[saga_id] = work
+        _write(using, told, entries, recorded, None, now)
+    return recorded, len(told)
 
 
 def _feed(
@@ -209,6 +245,7 @@ def _write(
     rows: list[StepRow] = []
     handed: list[tuple[Work, StepRow]] = []
     unlocked: list[UUID] = []
+    parents: set[UUID] = set()
     for work in works.values():
         for name in work.changed:
             row = _row(using, work, work.state.steps[name], now)
@@ -236,6 +273,8 @@ def _write(
                 if work.definition.locks and after.status.is_terminal:
                     unlocked.append(before.id)
                 recorded.finished.append(Finished(before.id, after.status))
+                if before.parent_step is not None:
+                    parents.add(before.parent_step)
     sagas.write_steps(using, rows, prepare=prepare)
     if returned := {row.id: row.undo_result for row in rows if row.undo_result is not None}:
         sagas.write_apart(using, "undo_result", returned)
@@ -246,6 +285,8 @@ def _write(
         recorded.freed = locks.release(using, unlocked) > 0
         fault_point("lock.released")
     history.append(using, entries, now, prepare=prepare)
+    if parents:
+        transaction.on_commit(partial(_ring_parents, using, parents, recorded), using=using, robust=True)
     recorded.tasks = _tasks(using, handed)
 
 
@@ -271,33 +312,6 @@ def _definition_id(using: str, work: Work) -> int:
     for row in work.rows.values():
         return row.definition_id
     return definitions.identify(using, work.definition)  # no step was opened yet
-
-
-def new_row(
-    saga_id: UUID, definition_id: int, definition: SagaDefinition, state: StepState, now: datetime
-) -> StepRow:
-    """Make the row of a step that was opened just now."""
-    step = definition[state.name]
-    return StepRow(
-        uuid7(),
-        saga_id,
-        state.name,
-        definition_id,
-        step.queue,
-        definition.lanes[state.name],
-        state.status,
-        state.attempt,
-        state.crashes,
-        state.outcome,
-        state.partial,
-        0,
-        None,
-        state.due_at,
-        state.deadline_at,
-        state.reason,
-        "",
-        now,
-    )
 
 
 def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:

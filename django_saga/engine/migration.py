@@ -22,7 +22,7 @@ from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import SagaStatus
 from django_saga.engine import transitions, versions
 from django_saga.engine.intake import lane_of
-from django_saga.engine.journal import new_row
+from django_saga.engine.opening import new_row
 from django_saga.engine.tasks import Finished, Recorded
 from django_saga.exceptions import EncodingError, InvalidInput, MigrationRefused
 from django_saga.faults import fault_point

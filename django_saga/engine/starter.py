@@ -17,7 +17,7 @@ from django_saga.core.definition import HEAD_START, MAX_PRIORITY
 from django_saga.core.events import SagaStarted
 from django_saga.engine import announcing, locking, wake
 from django_saga.engine.handle import SagaHandle
-from django_saga.engine.journal import new_row
+from django_saga.engine.opening import new_row
 from django_saga.exceptions import IdempotencyConflict, InvalidInput
 from django_saga.faults import fault_point
 from django_saga.models import uuid7
@@ -228,7 +228,7 @@ def _new(
                 definition_id,
                 definition.name,
                 text,
-                _digest(program, text),
+                digest(program, text),
                 key,
                 state,
                 event,
@@ -240,6 +240,6 @@ def _new(
     return new
 
 
-def _digest(program: Program, text: str) -> str:
+def digest(program: Program, text: str) -> str:
     """Digest what starts with one idempotency key have to agree in: the input, and the graph."""
     return encoding.digest(text if program.graph is None else f"[{text},{program.graph}]")

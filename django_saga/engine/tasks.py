@@ -14,7 +14,7 @@ from django_saga.conf import get_settings
 from django_saga.core.definition import ProbeDefinition, SagaDefinition, StepDefinition, UndoDefinition
 from django_saga.core.events import StepEvent
 from django_saga.core.retry import Retry
-from django_saga.core.state import PROBING
+from django_saga.core.state import ASKING, PROBING
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ class Task:
     and was fenced.
     ``known``: in a saga whose steps never run side by side, the rows of its other steps as this process left
     them; None where it did not see them all. Whoever uses them checks them against the fence.
-    ``probing``: not the step is to run, but its probe. ``part``: the policies of what is being run.
+    ``probing``: not the step is to run, but its probe; ``asking``: its condition is to be asked, by the
+    policies of the step. ``part``: the policies of what is being run.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
+    ``opened``: queues in which it left steps of other sagas that are due.
     """
 
     row: StepRow
@@ -60,6 +62,7 @@ class Task:
     known: Mapping[str, StepRow] | None = None
     undo: bool = False
     probing: bool = False
+    asking: bool = False
     atomic: bool = False
     is_async: bool = False
     step: StepDefinition = field(init=False)
@@ -73,16 +76,18 @@ class Task:
     leased: float = 0.0
     lease: float = math.inf
     wanted: bool = True
+    opened: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.step = self.program.definition[self.row.name]
         self.undo = self.row.undo
         self.probing = self.row.reason == PROBING and not self.undo and self.step.probe is not None
+        self.asking = self.row.reason == ASKING and not self.undo
         part = self.step.undo if self.undo else self.step.probe if self.probing else self.step
         assert part is not None
         self.part = part
-        self.atomic = not isinstance(part, ProbeDefinition) and part.atomic
-        self.is_async = part.is_async
+        self.atomic = not (self.asking or isinstance(part, ProbeDefinition)) and part.atomic
+        self.is_async = part.is_async and not self.asking
         if not (self.undo or self.step.after) and self.program.definition.is_chain:
             self.known = {}
 

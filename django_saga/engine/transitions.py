@@ -8,7 +8,14 @@ from uuid import UUID
 
 from django_saga import signals
 from django_saga.core.decision import Decision
-from django_saga.core.events import StepEvent, StepNotStarted, StepSucceeded, StepWaits
+from django_saga.core.events import (
+    ConditionMet,
+    ConditionNotMet,
+    StepEvent,
+    StepNotStarted,
+    StepSucceeded,
+    StepWaits,
+)
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.dsl.registry import registry
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
     from django_saga.dsl.program import Program
 
 _OF_STEPS = tuple(name for name in signals.TRANSITIONS if name.startswith("step_"))
+# What they say of a step shows in what it becomes.
+_NO_ENDS = (StepNotStarted, ConditionMet, ConditionNotMet)
 _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 _BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
 
@@ -93,7 +102,7 @@ def _changes(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give what changed, each with its signal: the step that ended, the steps it takes along, the saga."""
     ended = ""
-    if outcome is not None and not isinstance(outcome.event, StepNotStarted):
+    if outcome is not None and not isinstance(outcome.event, _NO_ENDS):
         ended = outcome.event.step
         yield _ended(outcome.event, after.steps[ended], outcome)
     for name, step in decision.steps.items():

@@ -57,6 +57,7 @@ def _step_json(story: Story, step: StepStory, tracebacks: bool) -> dict[str, Any
         "after": list(step.node.after),
         "atomic": step.node.atomic,
         "pivot": step.node.pivot,
+        "when": step.node.when or None,
         "stands_in_for": step.node.stands_in_for or None,
         "queue": step.node.queue,
         "compensation": step.node.compensation or None,
@@ -87,6 +88,7 @@ def _attempt_json(attempt: Attempt, tracebacks: bool) -> dict[str, Any]:
     told = {
         "attempt": event.attempt,
         "probe": attempt.of_probe,
+        "condition": attempt.of_condition,
         "ended": attempt.ended,
         "cause": attempt.cause or None,
         "at": _iso(event.at),

@@ -10,10 +10,11 @@ from uuid import UUID
 from django_saga.core import shapes
 from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import span
-from django_saga.core.state import PROBING
+from django_saga.core.state import ASKING, OMITTED, PROBING
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.observability import families
 from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory, words
 from django_saga.observability.standing import took, why
@@ -34,6 +35,7 @@ _TURNS = {
     "step_marked_done": "an operator marked the step as done",
     "compensate_requested": "turned back at an operator's request",
     "locks_granted": "got its locks",
+    "taken_back": "taken back: the step that started it is undone",
     "migrated": "went on by another version",
 }
 
@@ -78,6 +80,9 @@ class Tree:
         if said := why(saga, [step.row for step in self.story.steps if step.row]):
             yield f"  why       {plain(said)}"
             yield from (f"            {line}" for line in self._fault(saga.culprit))
+        if parent := self.story.parent:
+            item = "" if parent.item is None else f" for item {parent.item}"
+            yield f"  parent    {plain(parent.name)} {parent.saga_id}, step {plain(parent.step)}{item}"
         if saga.idempotency_key:
             yield f"  key       {plain(saga.idempotency_key)}"
         yield f"  started   {clock_time(saga.created_at)} ({ago(saga.created_at, now)})"
@@ -131,10 +136,13 @@ class Tree:
         if self.story.stands_by(step):
             yet = "stands by"
         word = step.status.replace("_", " ") or yet
+        if step.row and step.row.reason == OMITTED:
+            word += f": {OMITTED}"
         notes = [f"after {', '.join(map(plain, step.node.after))}"] if len(step.node.after) > 1 else []
         notes += ["atomic"] if step.node.atomic else []
         notes += [step.node.wait] if step.node.wait else []
         notes += ["pivot"] if step.node.pivot else []
+        notes += [f"when {plain(step.node.when)}"] if step.node.when else []
         notes += [f"stands in for {plain(step.node.stands_in_for)}"] if step.node.stands_in_for else []
         notes += [f"queue {plain(step.node.queue)}"] if step.node.queue != "default" else []
         if step.row and step.row.partial:
@@ -147,6 +155,8 @@ class Tree:
         row = step.row
         undoing = row is not None and row.status in _UNDO
         yield from self._attempts(step.attempts)
+        if found := self.story.children.get(step.node.name):
+            yield from ([plain(line)] for line in families.lines(found))
         if row is not None and not undoing:
             yield from self._open(row)
         if row is not None and row.result is not None:
@@ -178,7 +188,7 @@ class Tree:
             again = f"next {_tried(row)}" if row.attempt else _tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
             yield from ([f"waits: {one_line(told)}"] for told in self.story.waits_for(row))
-        elif row.reason:
+        elif row.reason and row.reason != OMITTED:
             yield [f"given up: {plain(row.reason)}"]
         if row.deadline_at and row.due_at:
             yield [f"deadline of the step {clock_time(row.deadline_at)} ({ago(row.deadline_at, now)})"]
@@ -194,7 +204,7 @@ class Tree:
 
     def _attempt(self, attempt: Attempt) -> list[str]:
         event = attempt.event
-        told = f"{'probe' if attempt.of_probe else 'attempt'} {event.attempt}: {attempt.ended}"
+        told = f"{attempt.kind} {event.attempt}: {attempt.ended}"
         if attempt.cause:
             told += f" ({plain(attempt.cause)})"
         if attempt.took is not None:
@@ -241,7 +251,7 @@ def _route(event: SagaEvent) -> str:
 
 
 def _tried(row: SagaStep) -> str:
-    return "probe" if row.reason == PROBING else "attempt"
+    return {PROBING: "probe", ASKING: "condition"}.get(row.reason, "attempt")
 
 
 def _indent(lines: Sequence[str] | Iterator[str], margin: str) -> list[str]:

@@ -6,7 +6,7 @@ from django_saga.models.effect import SagaEffect
 from django_saga.models.event import SagaEvent
 from django_saga.models.external import ExternalEvent
 from django_saga.models.gate import SagaGate
-from django_saga.models.ids import uuid7
+from django_saga.models.ids import child_id, uuid7
 from django_saga.models.instance import SagaInstance
 from django_saga.models.lock import SagaLock
 from django_saga.models.operation import SagaOperation
@@ -25,5 +25,6 @@ __all__ = [
     "SagaOperation",
     "SagaStep",
     "SagaWorker",
+    "child_id",
     "uuid7",
 ]

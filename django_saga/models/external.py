@@ -17,7 +17,8 @@ class ExternalEvent(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     name = ExactCharField(_("name"), max_length=MAX_NAME_LENGTH)
-    key = ExactCharField(_("key"), max_length=MAX_KEY_LENGTH)
+    # Columns have names that no database wants quoted.
+    key = ExactCharField(_("key"), max_length=MAX_KEY_LENGTH, db_column="event_key")
     # Made of name and key: what the steps that wait for it have in ``waits_for``.
     address = ExactCharField(_("address"), max_length=MAX_ADDRESS_LENGTH)
     event_id = ExactCharField(

@@ -20,3 +20,15 @@ def uuid7() -> UUID:
     milliseconds, rest = divmod(time.time_ns(), _MILLISECOND)
     fraction = (rest << 12) // _MILLISECOND
     return UUID(int=(milliseconds << 80) | (fraction << 64) | random.getrandbits(62) | _VERSION_AND_VARIANT)
+
+
+def child_id(step: UUID, item: int) -> UUID:
+    """Make the id of the saga that ``step`` starts for its ``item``: always the same, so that no second one
+    can be stored.
+
+    It sorts by the time of ``step``, then by item: 48 bits of milliseconds, 32 of the item, 42 random ones of
+    ``step``.
+    """
+    milliseconds, chance = step.int >> 80, step.int & ((1 << 42) - 1)
+    high, low = item >> 20, item & ((1 << 20) - 1)
+    return UUID(int=(milliseconds << 80) | (high << 64) | (low << 42) | chance | _VERSION_AND_VARIANT)

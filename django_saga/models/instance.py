@@ -48,6 +48,11 @@ class SagaInstance(models.Model):
         _("paused at"), null=True, help_text=_("Nothing new of it is begun until it is resumed.")
     )
 
+    # Which step of another saga started it, and for which of many items; their ids follow from these, see
+    # ``models.ids``.
+    parent_step = models.UUIDField(_("started by step"), null=True)
+    item = models.PositiveIntegerField(_("item"), null=True)
+
     class Meta:
         verbose_name = _("saga")
         verbose_name_plural = _("sagas")
@@ -66,6 +71,18 @@ class SagaInstance(models.Model):
                 fields=["status", "id"],
                 name="django_saga_unfinished",
                 condition=Q(status__in=("pending", "running", "compensating", "stuck")),
+            ),
+            models.Index(
+                fields=["parent_step", "id"],
+                name="django_saga_open_children",
+                condition=Q(
+                    status__in=("pending", "running", "compensating", "stuck"), parent_step__isnull=False
+                ),
+            ),
+            models.Index(
+                fields=["parent_step", "status", "id"],
+                name="django_saga_children",
+                condition=Q(parent_step__isnull=False),
             ),
         ]
 

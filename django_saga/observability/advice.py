@@ -50,6 +50,7 @@ def advice(story: Story) -> list[Advice]:
         *_barred(story),
         *_uncalled(story),
         *_paused(story),
+        *_asked(story),
         *(found for step in story.steps if step.row for found in _late(story, step.row)),
     ]
 
@@ -158,6 +159,19 @@ def _paused(story: Story) -> Iterator[Advice]:
             _("Paused by an operator. When it may go on, in “manage.py shell”:"),
             "\n".join(["from uuid import UUID", "from django_saga import operations", *calls]),
         )
+
+
+def _asked(story: Story) -> Iterator[Advice]:
+    for step in story.steps:
+        row = step.row
+        if row is not None and row.status == StepStatus.WAITING and row.waits_for.startswith("approval:"):
+            told = _("%(step)s %(waits)s. Who has that permission decides, by operations.approve() or:")
+            using = story.saga._state.db
+            more = f" --database {using}" if using not in (None, "default") else ""
+            yield Advice(
+                plain(told % {"step": row.name, "waits": step.node.wait}),
+                plain(f"./manage.py saga_approve {story.saga.pk} {row.name} --user … [--reject]{more}"),
+            )
 
 
 def _late(story: Story, row: SagaStep) -> Iterator[Advice]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
+from django_saga.core.states import SagaStatus
 from django_saga.models import SagaInstance
 
 Row = TypeVar("Row", bound=Model)
@@ -49,7 +50,11 @@ def newest(
     since: datetime | None = None,
     limit: int,
 ) -> list[SagaInstance]:
-    """Give the newest sagas, at most ``limit``, without their inputs, in one query."""
+    """Give the newest sagas, at most ``limit``, without their inputs, in one query.
+
+    Those that a step of another saga started, which may be thousands, are among them only if they are stuck
+    and such are asked for, or their ``name`` is.
+    """
     sagas = (
         SagaInstance.objects.using(using)
         .select_related("definition")
@@ -59,6 +64,8 @@ def newest(
         sagas = sagas.filter(status__in=statuses)
     if name:
         sagas = sagas.filter(name=name)
+    elif SagaStatus.STUCK not in statuses:
+        sagas = sagas.filter(parent_step__isnull=True)
     if since is not None:
         sagas = began_since(sagas, since)
     return list(sagas.order_by("-pk")[:limit])

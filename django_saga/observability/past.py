@@ -47,6 +47,7 @@ def _row(
 ) -> SagaStep:
     """Make the row that the step had. Results are never overwritten, so today's are those of then."""
     told = [event for event in found.until if event.step == step.name]
+    waits = [event for event in told if event.kind == "step_waits"]
     has_effect = step.outcome is Outcome.SUCCEEDED or step.partial
     row = SagaStep(
         saga=saga,
@@ -62,6 +63,7 @@ def _row(
         deadline_at=step.deadline_at,
         reason=step.reason,
         error=told[-1].error if told else "",
+        waits_for=_facts(waits[-1]).get("waits_for") or "" if waits else "",
         result=stored.result if stored and step.outcome is Outcome.SUCCEEDED else None,
         compensation_data=stored.compensation_data if stored and has_effect else None,
         created_at=stored.created_at if stored else found.until[0].at,

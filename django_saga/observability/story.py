@@ -10,7 +10,8 @@ from uuid import UUID
 from django_saga.core.outline import Node, of_saga, ordered
 from django_saga.core.states import LIVE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
-from django_saga.observability import locking, waits
+from django_saga.observability import families, locking, waits
+from django_saga.observability.families import Children, Parent
 from django_saga.observability.locking import LockStory
 from django_saga.store import clock
 
@@ -20,6 +21,8 @@ _ENDS = {
     "step_unknown": "unknown",
     "step_not_started": "not started",
     "step_waits": "waits",
+    "condition_met": "met",
+    "condition_not_met": "not met",
 }
 _GIVEN_UP = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
@@ -27,7 +30,7 @@ _GIVEN_UP = (StepStatus.FAILED, StepStatus.UNKNOWN)
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt. ``ended`` is succeeded, failed, unknown, not started or, for a look that found nothing,
-    waits; ``cause`` says why unknown.
+    waits; of a condition met or not met. ``cause`` says why unknown.
     """
 
     event: SagaEvent
@@ -39,6 +42,16 @@ class Attempt:
     def of_probe(self) -> bool:
         """True when not the step ran, but its probe."""
         return bool((self.event.data or {}).get("probe"))
+
+    @property
+    def of_condition(self) -> bool:
+        """True when not the step ran, but its condition was asked."""
+        return self.event.kind.startswith("condition_") or bool((self.event.data or {}).get("asking"))
+
+    @property
+    def kind(self) -> str:
+        """What was attempted: ``attempt`` of the step or its compensation, ``probe`` or ``condition``."""
+        return "probe" if self.of_probe else "condition" if self.of_condition else "attempt"
 
     @property
     def took(self) -> timedelta | None:
@@ -84,6 +97,8 @@ class Story:
     locks: list[LockStory] = field(default_factory=list)
     past: bool = False
     gates: list[SagaGate] = field(default_factory=list)
+    parent: Parent | None = None
+    children: dict[str, Children] = field(default_factory=dict)  # by step
 
     @property
     def turns(self) -> list[SagaEvent]:
@@ -133,6 +148,9 @@ def read(
     if locking.takes_locks(saga):
         story.locks = locking.of_one(using, saga.pk)
     story.gates = waits.gates(using, saga, rows)
+    story.parent = families.parent(using, saga)
+    starting = {node.name for node in nodes if node.starts}
+    story.children = {row.name: families.children(using, row) for row in rows if row.name in starting}
     return story
 
 

@@ -19,6 +19,8 @@ from django_saga.store.rows import ALL, CHANGING, KEPT, LIGHT, StepRow
 
 STATUSES: dict[str, SagaStatus] = {status.value: status for status in SagaStatus}
 
+_LOCKED = ("id", "status", "reason", "culprit", "deadline_at", "paused_at", "parent_step")
+
 
 class SagaRow(NamedTuple):
     """What the machine needs of a saga's own row."""
@@ -29,6 +31,7 @@ class SagaRow(NamedTuple):
     culprit: str
     deadline_at: datetime | None
     paused_at: datetime | None = None
+    parent_step: UUID | None = None
 
 
 class Fence(NamedTuple):
@@ -51,13 +54,13 @@ def lock(using: str, saga_ids: Collection[UUID], *, skip_locked: bool = False) -
         rows = sql.read(
             using,
             SagaInstance,
-            ("id", "status", "reason", "culprit", "deadline_at", "paused_at"),
-            f"SELECT id, status, reason, culprit, deadline_at, paused_at FROM {sql.table(SagaInstance)}"
+            _LOCKED,
+            f"SELECT {', '.join(_LOCKED)} FROM {sql.table(SagaInstance)}"
             f" WHERE {these} ORDER BY id {sql.locking(connection, skip_locked=skip_locked)}",
             params,
         )
-        for saga_id, status, reason, culprit, deadline_at, paused_at in rows:
-            found[saga_id] = SagaRow(saga_id, STATUSES[status], reason, culprit, deadline_at, paused_at)
+        for saga_id, status, *rest in rows:
+            found[saga_id] = SagaRow(saga_id, STATUSES[status], *rest)
     return found
 
 

@@ -42,6 +42,8 @@ class NewSaga(NamedTuple):
     steps: list[StepRow]
     worker: UUID | None = None
     graph: str | None = None  # JSON text, of sagas composed at run time
+    parent_step: UUID | None = None
+    item: int | None = None
 
 
 class Existing(NamedTuple):
@@ -54,7 +56,7 @@ class Existing(NamedTuple):
 def write(using: str, new: Sequence[NewSaga], now: datetime) -> None:
     """Write the rows of new sagas without idempotency keys, in one statement; ``finish`` has to follow.
 
-    Either all of them bring a graph, or none does.
+    Either all of them bring a graph, or none does; either all are children for items, or none is.
     """
     _write(using, new, now)
 
@@ -78,11 +80,10 @@ def finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
 
 
 def _write(using: str, new: Sequence[NewSaga], now: datetime, *, ignore: bool = False) -> int:
-    rows = [_values(saga, now) for saga in new]
-    if not new or new[0].graph is None:
-        return sql.insert(using, SagaInstance, _COLUMNS, rows, ignore=ignore)
-    rows = [(*row, saga.graph) for row, saga in zip(rows, new, strict=True)]
-    return sql.insert(using, SagaInstance, (*_COLUMNS, "graph"), rows, ignore=ignore)
+    """``new`` are alike: what the first has no value for, none has."""
+    more = [name for name in ("graph", "parent_step", "item") if new and getattr(new[0], name) is not None]
+    rows = [(*_values(saga, now), *(getattr(saga, name) for name in more)) for saga in new]
+    return sql.insert(using, SagaInstance, (*_COLUMNS, *more), rows, ignore=ignore)
 
 
 def _values(saga: NewSaga, now: datetime) -> tuple[object, ...]:

@@ -11,7 +11,8 @@ passed over: a claim looks anyway, and all else that writes such a row ends with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from uuid import UUID
 
 from django.db import connections, transaction
 
@@ -39,25 +40,37 @@ def there(using: str, keys: Keys) -> set[str]:
 
 def ring(using: str, keys: Keys) -> int:
     """Have the steps that wait for ``keys`` look now; give how many do."""
-    if not keys:
-        return 0
+    return len(_ring(using, "waits_for", sorted(keys)))
+
+
+def ring_steps(using: str, step_ids: Collection[UUID]) -> set[str]:
+    """Have those of ``step_ids`` that wait look now; give the queues of those that do."""
+    return set(_ring(using, "id", sorted(step_ids)))
+
+
+def _ring(using: str, column: str, values: Sequence[str | UUID]) -> list[str]:
+    """Ring, and give the queue of each step that was rung."""
+    rung: list[str] = []
+    if not values:
+        return rung
     connection = connections[using]
-    table, rung = sql.table(SagaStep), 0
-    for part in sql.chunks(connection, sorted(keys)):
-        wanted, params = sql.is_in(connection, "waits_for", part)
+    table = sql.table(SagaStep)
+    for part in sql.chunks(connection, values):
+        wanted, params = sql.is_in(connection, column, part)
         with transaction.atomic(using=using):
             now = clock.now(using)
             rows = sql.read(
                 using,
                 SagaStep,
-                ("id",),
-                f"SELECT id FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > %s"
+                ("id", "queue"),
+                f"SELECT id, queue FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > %s"
                 f" {sql.locking(connection, skip_locked=True)}",
                 [*params, sql.to_db(connection, now)],
             )
             if rows:
                 these, ids = sql.is_in(connection, "id", [row[0] for row in rows])
-                rung += sql.execute(using, f"UPDATE {table} SET due_at = %s WHERE {these}", [now, *ids])
+                sql.execute(using, f"UPDATE {table} SET due_at = %s WHERE {these}", [now, *ids])
+                rung += [row[1] for row in rows]
     return rung
 
 

@@ -14,6 +14,8 @@ from django_saga.conf import get_settings
 from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
+    ConditionMet,
+    ConditionNotMet,
     Event,
     LocksGranted,
     Migrated,
@@ -21,6 +23,7 @@ from django_saga.core.events import (
     Settled,
     StepEvent,
     StepMarkedDone,
+    StepNotStarted,
     StepRetried,
     StepSkipped,
     StepSucceeded,
@@ -38,7 +41,7 @@ from django_saga.core.states import (
     SagaStatus,
     StepStatus,
 )
-from django_saga.core.waits import WAITING
+from django_saga.core.waits import NEVER, WAITING
 from django_saga.dsl.registry import registry
 from django_saga.engine import versions
 from django_saga.engine.graphs import program_of
@@ -114,14 +117,14 @@ class _Saga:
         ]
 
     def passes(self, step: str) -> list[int]:
-        """Positions at which ``step``, or what may stand in for it, succeeded or was settled by a person. For
-        one whose failure is passed over, those at which it failed.
+        """Positions at which ``step``, or what may stand in for it, succeeded, was passed over by its
+        condition or was settled by a person. For one whose failure is passed over, those at which it failed.
         """
         line = (step, *self.definition.stand_ins[step])
         found = [at for name in line for at in self.ends(name, undo=False)]
         if self.definition[line[-1]].forward_recovery is ForwardRecovery.SKIP:
             found += self.begins(line[-1], undo=False)
-        settled = (StepSkipped, StepMarkedDone)
+        settled = (StepSkipped, StepMarkedDone, ConditionNotMet)
         found += [at for at, e in enumerate(self.facts) if isinstance(e, settled) and e.step in line]
         return sorted(found)
 
@@ -198,7 +201,8 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
         if row.attempt != step.attempt + in_flight:
             yield f"step {name}: attempt {row.attempt} in its row, {step.attempt} ended by its history"
         # What a step waits for may have come: then its alarm was set to that time.
-        was_woken = row.waits_for and step.due_at and row.due_at and row.due_at < step.due_at
+        may_be_woken = row.waits_for or step.due_at == NEVER
+        was_woken = may_be_woken and step.due_at and row.due_at and row.due_at < step.due_at
         if not in_flight and row.due_at != step.due_at and not was_woken:
             yield f"step {name}: due at {row.due_at}, by its history at {step.due_at}"
 
@@ -302,9 +306,10 @@ def _counts_attempts(saga: _Saga) -> Iterator[str]:
             ("do", step.retry),
             ("undo", step.undo and step.undo.retry),
             ("probe", step.probe and step.probe.retry),
+            ("ask", step.retry if step.when else None),
         ]
         for phase, policy in phases:
-            again = step.name in (endless if phase == "do" else retried if phase == "undo" else ())
+            again = step.name in (endless if phase in ("do", "ask") else retried if phase == "undo" else ())
             ended = [
                 e
                 for e in saga.facts
@@ -323,7 +328,23 @@ def _counts_attempts(saga: _Saga) -> Iterator[str]:
 
 
 def _phase(event: StepEvent) -> str:
-    return "undo" if event.undo else "probe" if event.probe else "do"
+    return "undo" if event.undo else "probe" if event.probe else "ask" if event.asking else "do"
+
+
+def _runs_only_what_is_wanted(saga: _Saga) -> Iterator[str]:
+    """A step with a condition runs only once that was met, and never once it was not."""
+    for step in saga.definition.steps:
+        told = [
+            fact
+            for fact in saga.facts[saga.moved_at :]
+            if isinstance(fact, StepEvent) and fact.step == step.name
+        ]
+        met = [isinstance(fact, ConditionMet) for fact in told if fact.asking]
+        ran = any(_phase(fact) != "ask" and not isinstance(fact, StepNotStarted) for fact in told)
+        if step.when and ran and not (saga.moved_at or any(met)):
+            yield f"step {step.name} ran though its condition was not met"
+        if sum(isinstance(fact, ConditionMet | ConditionNotMet) for fact in told) > 1:
+            yield f"the condition of step {step.name} was answered twice"
 
 
 def _tells_time(saga: _Saga) -> Iterator[str]:
@@ -350,6 +371,7 @@ CHECKS: tuple[Callable[[_Saga], Iterator[str]], ...] = (
     _ends_as_its_steps_do,
     _is_never_lost,
     _keeps_the_order,
+    _runs_only_what_is_wanted,
     _fences,
     _counts_attempts,
     _tells_time,

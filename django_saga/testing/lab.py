@@ -31,6 +31,7 @@ from django_saga.engine.tasks import Recorded, Task
 from django_saga.exceptions import OutcomeUnknown, PermanentFailure, SagaError
 from django_saga.models import SagaDefinition, SagaInstance, SagaStep
 from django_saga.store import clock, waiting
+from django_saga.testing import answers
 from django_saga.testing.plan import Crash, Failure, Fault, Plan, place
 from django_saga.testing.telling import stories
 
@@ -51,6 +52,7 @@ class SagaLab:
         self.plan = Plan()
         self._programs: dict[int, Program] = {}
         self._carried: dict[UUID, None] = {}
+        self._answers: dict[str, Any] = {}
         self._owner = uuid4()
         self._looked_at: datetime | None = None
         self._move: Callable[[timedelta], None]
@@ -129,6 +131,14 @@ class SagaLab:
         """
         self._planned("cancel_at", step, False, cancels=True)
 
+    def answer(self, step: str | Step, answer: Any = None) -> None:
+        """Have each ``step`` that waits for an event or for approval get it as soon as it waits.
+
+        ``answer`` is the payload of the event, or what the person fills in. Raises ``ValueError`` for a step
+        that no saga has.
+        """
+        self._answers[place(step, undo=False).step] = answer
+
     def _planned(self, verb: str, step: str | Step | Compensation, undo: bool, **facts: Any) -> None:
         where = place(step, undo=undo)
         self.plan.add(
@@ -149,6 +159,9 @@ class SagaLab:
         """
         inline.require_no_transaction(self.using)
         self._rescue()
+        if self._answers:
+            self._learn()
+            answers.give(self.using, self._programs, self._answers)
         waiting.sweep(self.using)  # in a test case's own transaction nothing that follows a commit happens
         while (row := self._next() or (self._next() if self._let_in() else None)) is not None:
             task = self._claim(row)

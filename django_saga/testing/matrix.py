@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -113,10 +113,14 @@ class SagaCase:
         return str(self)
 
     @contextmanager
-    def run(self, input: Any = None, *, using: str | None = None) -> Iterator[Handle]:
+    def run(
+        self, input: Any = None, *, answers: Mapping[str, Any] | None = None, using: str | None = None
+    ) -> Iterator[Handle]:
         """Start the saga with ``input``, carry it to rest while it goes wrong, and give its handle.
 
-        ``input`` is one with which the saga completes when nothing goes wrong. What is written to the
+        ``input`` is one with which the saga completes when nothing goes wrong. ``answers`` are, by the name
+        of the step, the payloads of events and what persons fill in to approve, for steps that wait for
+        them. What is written to the
         database from here to the block's end is rolled back. Raises ``AssertionError`` when the saga ends
         neither completed nor compensated, when it never comes to the step, or when an invariant does not
         hold. That, and any error that leaves the block, has the saga's story as a note.
@@ -125,6 +129,8 @@ class SagaCase:
         with _rolled_back(using), SagaLab(using) as lab:
             for fault in self._faults():
                 lab.plan.add(fault)
+            for step, answer in (answers or {}).items():
+                lab.answer(step, answer)
             saga = self.saga.start(input, using=using)
             lab.run()
             self._check(saga, lab)

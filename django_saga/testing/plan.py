@@ -40,7 +40,11 @@ class Place:
     def holds(self, task: Task) -> bool:
         """True when ``task`` is an attempt at this place."""
         saga = self.saga in ("", task.program.definition.name)
-        return saga and not task.probing and (self.step, self.undo) == (task.row.name, task.undo)
+        return (
+            saga
+            and not (task.probing or task.asking)
+            and (self.step, self.undo) == (task.row.name, task.undo)
+        )
 
 
 def place(step: str | Step | Compensation, *, undo: bool) -> Place:

@@ -11,6 +11,7 @@ from django.db import Error
 from django_saga.conf import get_settings
 from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import span
+from django_saga.core.state import ASKING, OMITTED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP
 from django_saga.dsl.handle import Handle
 from django_saga.exceptions import SagaNotFound
@@ -86,8 +87,8 @@ def _is_planned(traceback: str) -> bool:
 def _attempts(told: Story, step: StepStory) -> Iterator[str]:
     for attempt in (*step.attempts, *step.undo_attempts):
         what = (
-            f"probe {attempt.event.attempt}"
-            if attempt.of_probe
+            f"{attempt.kind} {attempt.event.attempt}"
+            if attempt.kind != "attempt"
             else _what(attempt.undo, attempt.event.attempt)
         )
         yield f"    {what}: {_end(attempt)}"
@@ -98,7 +99,7 @@ def _attempts(told: Story, step: StepStory) -> Iterator[str]:
 def _open(told: Story, row: SagaStep) -> Iterator[str]:
     undo = row.status.startswith("undo")
     if row.due_at is None:
-        if row.reason:
+        if row.reason and row.reason != OMITTED:
             yield f"    given up: {plain(row.reason)}"
         return
     left = row.due_at - told.now
@@ -106,7 +107,8 @@ def _open(told: Story, row: SagaStep) -> Iterator[str]:
     if words := until(row, told.now):
         yield f"    {words}"
     elif row.status in CLAIMABLE_STEP:
-        yield f"    {_what(undo, row.attempt + 1)}: due {when}"
+        what = "condition" if row.reason == ASKING else _what(undo, row.attempt + 1)
+        yield f"    {what}: due {when}"
     elif row.status in OWNED_STEP:
         yield f"    {_what(undo, row.attempt)}: in flight, its lease ends {when}"
 

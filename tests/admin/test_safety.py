@@ -14,7 +14,14 @@ from django.test import RequestFactory
 from django.urls import reverse
 
 import django_saga
-from django_saga.models import SagaDefinition, SagaGate, SagaInstance
+from django_saga.models import (
+    ExternalEvent,
+    SagaApproval,
+    SagaDefinition,
+    SagaEffect,
+    SagaGate,
+    SagaInstance,
+)
 from tests.admin.page import Page, list_url, row_url
 from tests.commands.rows import (
     a_definition,
@@ -81,6 +88,22 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     gate = SagaGate.objects.create(
         saga=names, step=names, paused_at=event.at, paused_by=names, paused_why=text
     )
+    sent = ExternalEvent.objects.create(
+        name=names[:100],
+        key=text[:200],
+        address=text[:200],
+        event_id=text[:200],
+        payload={text: text},
+        sent_at=event.at,
+        taken_by=done,
+        taken_at=event.at,
+    )
+    decided = SagaApproval.objects.create(
+        step=done, pending=True, approved=True, actor=names[:150], why=text, data={text: text}, at=event.at
+    )
+    effect = SagaEffect.objects.create(
+        effect_key=text[:200], status="done", result={text: text}, changed_at=event.at
+    )
     operation = an_operation(saga, action=names[:40], actor=names, why=text, detail=text, step=names)
     return {
         "sagainstance": saga.pk,
@@ -90,6 +113,9 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         "sagaoperation": operation.pk,
         "sagaworker": running.owner,
         "sagagate": gate.pk,
+        "externalevent": sent.pk,
+        "sagaeffect": effect.pk,
+        "sagaapproval": decided.pk,
         "sagadefinition": definition.pk,
     }
 
@@ -182,6 +208,9 @@ HOSTILE = [
 def test_no_stored_text_becomes_an_element_or_an_attribute(boss, text):
     plain = [Page.of(boss.get(url)).elements for url in pages(rows("p" * len(text)))]
     for model in (
+        "ExternalEvent",
+        "SagaApproval",
+        "SagaEffect",
         "SagaEvent",
         "SagaGate",
         "SagaLock",

@@ -9,7 +9,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 
+from django_saga import runtime, send_event
 from django_saga.models import ExternalEvent
+from django_saga.store import clock
 from django_saga.testing import SagaLab, assert_completed, saga_steps
 from tests.sagas.outside_sagas import BuiltWait, PatientSaga, RefundSaga
 
@@ -124,5 +126,28 @@ def test_saga_show_says_what_is_waited_for_and_until_when(lab, ledger):
 
     assert "waits for approval, for another 14 d at most" in said("saga_show", str(refund.id))
     assert "waits for approval by auth.change_user" in said("saga_show", str(refund.id))
+    assert f"./manage.py saga_approve {refund.id} approved --user" in said("saga_show", str(refund.id))
     assert "waits for event answer of order-42" in said("saga_show", str(order.id))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_waited_for_then_is_shown_of_the_past():
+    order = BuiltWait.start("order-42")
+    work()
+    then = clock.now("default")
+    send_event("answer", key="order-42")
+    work()
+    assert_completed(order)
+
+    past = said("saga_show", str(order.id), "--at", then.isoformat())
+
+    assert "waits for event answer of order-42" in past
+
+
+def work():
+    runtime.build_worker(using="default", once=True, concurrency=2).run()
+
+
+def test_a_simulation_and_a_graph_say_what_is_waited_for():
+    assert "answer" in said("saga_simulate", "built_wait")
     assert "waits for event answer" in said("saga_graph", "built_wait")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations, product
 
@@ -201,3 +202,11 @@ def test_a_step_that_the_present_version_does_not_have_stays():
 def test_a_saga_that_has_ended_has_no_plan():
     with pytest.raises(IllegalTransition, match="completed"):
         simulation.undo_plan(DIAMOND, played(DIAMOND, *map(did, "abcd")), EPOCH)
+
+
+def test_conditions_are_taken_for_met_and_take_no_time():
+    steps = (*DIAMOND.steps[:1], *(replace(step, when="wanted") for step in DIAMOND.steps[1:]))
+    asked = replace(DIAMOND, steps=steps)
+
+    assert simulation.failures(asked, secs(b=1, c=2)) == simulation.failures(DIAMOND, secs(b=1, c=2))
+    assert simulation.failures(asked, {}) == simulation.failures(DIAMOND, {})

@@ -73,12 +73,12 @@ def test_types_of_errors_stay_behind():
 
 def test_functions_stay_behind_and_are_told_by_name():
     @dataclass(frozen=True)
-    class Conditional(StepDefinition):
-        when: Callable[[object], bool] | None = None
+    class Guarded(StepDefinition):
+        guard: Callable[[object], bool] | None = None
 
-    step = Conditional(name="a", when=callable, no_compensation=True)
+    step = Guarded(name="a", guard=callable, no_compensation=True)
 
-    assert step_data(step)["when"] == "builtins.callable"
+    assert step_data(step)["guard"] == "builtins.callable"
     assert not _is_kept(Callable[[object], bool] | None)
 
 

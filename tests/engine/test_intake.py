@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+from django_saga.core.definition import SagaDefinition, StepDefinition
 from django_saga.core.lanes import ALONE
-from django_saga.engine.intake import Intake, Suspects
+from django_saga.core.limits import Limits
+from django_saga.core.state import ASKING, StepState
+from django_saga.core.states import StepStatus
+from django_saga.engine.intake import Intake, Suspects, lane_of
 
 SOON = 0.02  # seconds; longer than a line that found something, or was put off, waits for its next look
 
@@ -38,3 +42,16 @@ def test_a_line_that_sleeps_is_not_woken_by_what_others_find():
     intake.found_in(busy)
 
     assert quiet.polling.next_at == asleep_until
+
+
+def test_a_step_is_asked_for_in_a_lane_without_a_gate_and_run_in_its_own():
+    step = StepDefinition(name="a", when="wanted", is_async=True, limits=Limits(max_concurrency=1))
+    definition = SagaDefinition(name="order", steps=(step,))
+    asking = StepState("a", StepStatus.SCHEDULED, reason=ASKING)
+
+    def lane(state: StepState) -> str:
+        return lane_of(definition, state, undo=False, max_crashes=4)
+
+    gate = definition.gate_keys["a"]
+    assert (lane(asking), lane(asking._replace(crashes=2))) == ("thread", ALONE)
+    assert (lane(asking._replace(reason="")), gate) == (f"async{gate}", gate)

@@ -14,7 +14,7 @@ from django_saga.models import SagaEffect
 from django_saga.testing import SagaLab, assert_compensated, assert_completed, shift_clock
 from tests.models import Account
 from tests.sagas import guard_sagas
-from tests.sagas.guard_sagas import GuardedSaga
+from tests.sagas.guard_sagas import FencedSaga
 
 DO, UNDO = "saga:charge:do", "saga:charge:undo"
 
@@ -165,7 +165,7 @@ def test_a_step_in_doubt_is_compensated_whether_or_not_its_effect_happened(accou
         with SagaLab() as lab:
             lab.fail_at("ship")
             lab.crash_at("charge", after_effect=after_effect)
-            saga = GuardedSaga.start()
+            saga = FencedSaga.start()
             lab.run()
             assert_compensated(saga)
         assert balance() == 100
@@ -178,7 +178,7 @@ def test_an_effect_that_hangs_until_after_its_compensation_is_refused_and_nothin
     late: list[str] = []
     monkeypatch.setattr(guard_sagas, "hanging", late.append)
     with SagaLab() as lab:
-        saga = GuardedSaga.start()
+        saga = FencedSaga.start()
         lab.run()
         assert_compensated(saga)
     [key] = set(late)
@@ -192,7 +192,7 @@ def test_an_effect_that_hangs_until_after_its_compensation_is_refused_and_nothin
 def test_a_saga_that_is_well_pays_once_though_its_step_ran_twice(account):
     with SagaLab() as lab:
         lab.duplicate("charge")
-        saga = GuardedSaga.start()
+        saga = FencedSaga.start()
         lab.run()
         assert_completed(saga)
     assert balance() == 90

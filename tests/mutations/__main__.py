@@ -20,7 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutations.table import MUTATIONS, Mutation
+from tests.mutations import constructs, table
+from tests.mutations.mutation import Mutation
+
+MUTATIONS = (*table.MUTATIONS, *constructs.MUTATIONS)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _COPIED = ("django_saga", "example_project", "tests", "pyproject.toml")

@@ -6,29 +6,11 @@ do the edits.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from tests.mutations.mutation import Edit, Mutation
 
 _SWEEP = "tests/sweep/test_sweep.py::test_a_saga_survives_the_death_of_its_process_at_every_statement"
 _RACES = "tests/interleaving"
 _LOCKS = "tests/locks"
-
-
-class Edit(NamedTuple):
-    """One replacement in one file."""
-
-    path: str
-    old: str
-    new: str
-
-
-class Mutation(NamedTuple):
-    """A way to break the engine, and the test that turns red."""
-
-    number: str
-    what: str
-    edits: tuple[Edit, ...]
-    test: str
-
 
 MUTATIONS = (
     Mutation(
@@ -282,32 +264,10 @@ MUTATIONS = (
         f"{_RACES}/test_migrations.py::test_a_cancellation_and_a_migration_are_both_done_one_after_the_other",
     ),
     Mutation(
-        "M32",
-        "an effect is compensated without a lock on what is known of it",
-        (
-            Edit(
-                "django_saga/store/effects.py",
-                "WHERE effect_key = %s {sql.locking(connection)}",
-                "WHERE effect_key = %s",
-            ),
-        ),
-        f"{_RACES}/test_guard.py::test_a_compensation_twice_at_once_undoes_once",
-    ),
-    Mutation(
-        "M33",
-        "a compensation without an effect does not bar it",
-        (
-            Edit(
-                "django_saga/engine/guard.py",
-                "        if effects.begin(using, stem, Status.BARRED):\n            return False\n",
-                "",
-            ),
-            Edit(
-                "django_saga/engine/guard.py",
-                "        if found.status != Status.DONE:\n            return False\n",
-                "",
-            ),
-        ),
-        f"{_RACES}/test_guard.py::test_an_effect_and_its_compensation_at_once_leave_nothing_behind",
+        "M36",
+        "what was paused before its worker heard that it had claimed it begins",
+        (Edit("django_saga/engine/worker.py", "self.admission.still(rows)", "rows"),),
+        "tests/operations/test_pauses.py"
+        "::test_what_is_paused_before_the_worker_hears_that_it_claimed_it_does_not_begin",
     ),
 )

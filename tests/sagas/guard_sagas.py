@@ -24,7 +24,7 @@ def charge(key: str) -> Any:
     return do_once(key, effect)
 
 
-class GuardedSaga(Saga):
+class FencedSaga(Saga):
     """Charges an account, and ships."""
 
     @step(retry=Retry(attempts=2, delay=1))

@@ -218,6 +218,52 @@ class SweepProbeSaga(Saga):
         return _outside(ctx)
 
 
+class SweepConditionSaga(Saga):
+    """Steps in a row that are asked for: one of them is not wanted. The last one fails."""
+
+    @step(atomic=True, retry=_TRIES)
+    def reserve(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @reserve.compensation(atomic=True, retry=_TRIES)
+    def release(self, ctx: Context) -> None:
+        assert ctx.results["gift"] is None
+        _in_database(ctx)
+
+    @step(retry=_TRIES, when=lambda ctx: ctx.results["reserve"] == "reserve")
+    def charge(self, ctx: Context) -> str:
+        return _outside(ctx)
+
+    @charge.compensation(retry=_TRIES)
+    def refund(self, ctx: Context) -> None:
+        assert (ctx.result, ctx.outcome) in (("charge", "succeeded"), (None, "unknown"))
+        _outside(ctx)
+
+    def is_gift(self, ctx: Context) -> bool:
+        return bool(ctx.input.get("gift"))
+
+    @step(retry=_TRIES, when=is_gift)
+    def gift(self, ctx: Context) -> None:
+        raise AssertionError("it is not wanted")
+
+    @gift.compensation(retry=_TRIES)
+    def ungift(self, ctx: Context) -> None:
+        raise AssertionError("it never ran")
+
+    @step(atomic=True, retry=_TRIES, when=lambda ctx: not ctx.results["gift"])
+    def pack(self, ctx: Context) -> str:
+        return _in_database(ctx)
+
+    @pack.compensation(atomic=True, retry=_TRIES)
+    def unpack(self, ctx: Context) -> None:
+        _in_database(ctx)
+
+    @step(retry=_TRIES, no_compensation=True)
+    def ship(self, ctx: Context) -> str:
+        assert dict(ctx.results) == {"reserve": "reserve", "charge": "charge", "gift": None, "pack": "pack"}
+        return _last(ctx, ctx.input["fails"])
+
+
 class SweepPivotSaga(Saga):
     """Past its pivot one branch is skipped, and in the other another step stands in."""
 

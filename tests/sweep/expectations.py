@@ -122,6 +122,16 @@ CANONICAL: tuple[Canonical, ...] = (
         order=_chain("reserve:do < charge:do < ship:do"),
     ),
     Canonical(
+        "conditions undone",
+        "sweep_condition",
+        {"fails": True},
+        "compensated",
+        inside=_words("reserve:do pack:do pack:undo reserve:undo"),
+        outside=_words("charge:do charge:undo"),
+        order=_chain("reserve:do < charge:do < pack:do < ship:do < pack:undo < charge:undo < reserve:undo"),
+        silent=_words("ship:do"),
+    ),
+    Canonical(
         "past the pivot",
         "sweep_pivot",
         {},

@@ -165,6 +165,8 @@ def _compensation(definition: SagaDefinition, step: str) -> str:
 def _with_stand_ins(definition: SagaDefinition, step: str) -> str:
     others = definition.stand_ins[step]
     pivot = " [pivot]" if step == definition.pivot else ""
+    when = definition[step].when
+    pivot += f" [when {plain(when)}]" if when else ""
     return plain(step) + pivot + (f" (else {_names(others)})" if others else "")
 
 
@@ -184,6 +186,7 @@ def _as_json(definition: SagaDefinition, took: Took, path: Path, failures: list[
         "saga": definition.name,
         "version": definition.version,
         "layers": simulation.layers(definition),
+        "conditions": {step.name: step.when for step in definition.steps if step.when},
         "width": simulation.width(definition),
         "critical_path": {
             "steps": list(path.steps),
