@@ -90,7 +90,7 @@ class SubscriptionSagaTests(TestCase):
         self.lab.run()
 
         self.assert_ended(placed, "cancelled", "failed at check_amount")
-        with self.assertRaises(TooLate):
+        with self.assertRaises(TooLate):  # noqa: PT027 (no pytest here)
             take_payment(placed, Decimal(18), payment_id="p-3")
 
     def test_what_was_paid_for_seats_that_are_not_there_goes_back(self) -> None:
