@@ -16,7 +16,7 @@ help: ## Show this list
 
 venv: $(VENV)/.installed ## Make the virtual environment (again only when pyproject.toml has changed)
 
-demo: venv ## Start the example shop, a worker and two fake services; Ctrl-C stops them
+demo: venv ## Start the example site, a worker and fake services, and carry some sagas; Ctrl-C stops them
 	$(BIN)/python -m example_project.demo $(ARGS)
 
 test: venv ## Run all tests on SQLite, then on PostgreSQL (DATABASE_URL, else one from a wheel); ARGS="-k name"

@@ -6,8 +6,10 @@ DJANGO_SECRET_KEY      without it every process makes its own: sessions end with
 DJANGO_ALLOWED_HOSTS   names of the site, separated by commas (default: this machine only)
 DATABASE_URL           such as postgresql://user@host/name (default: the SQLite file EXAMPLE_SQLITE)
 EXAMPLE_SQLITE         path of the SQLite file (default: example.sqlite3 beside manage.py)
-SHOP_PAYMENTS_URL      the payment service (default http://127.0.0.1:8101)
-SHOP_SHIPPING_URL      the shipping service (default http://127.0.0.1:8102)
+EXAMPLE_PAYMENTS_URL   the payment service (default http://127.0.0.1:8101)
+EXAMPLE_SHIPPING_URL   the shipping service (default http://127.0.0.1:8102)
+EXAMPLE_BOOKINGS_URL   the booking service (default http://127.0.0.1:8103)
+EXAMPLE_STORES_URL     the service of the warehouses (default http://127.0.0.1:8104)
 =====================  ==========================================================================
 """
 
@@ -73,7 +75,12 @@ INSTALLED_APPS = [
     "rest_framework",
     *_OPTIONAL_APPS,
     "django_saga",
+    "example_project.cases",
     "example_project.shop",
+    "example_project.bank",
+    "example_project.travel",
+    "example_project.warehouse",
+    "example_project.subscription",
 ]
 
 MIDDLEWARE = [
@@ -143,14 +150,21 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     # Several models have a field called ``status``: each list of choices gets a name of its own.
     "ENUM_NAME_OVERRIDES": {
-        "OrderStatus": "example_project.shop.models.OrderStatus",
+        "CaseStatus": "example_project.cases.models.CaseStatus",
+        "SubscriptionStatus": "example_project.subscription.models.SubscriptionStatus",
         "SagaStatus": "django_saga.models.SagaInstance.Status",
         "StepStatus": "django_saga.models.SagaStep.Status",
     },
 }
 
-SHOP_PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8101")
-SHOP_SHIPPING_URL = os.environ.get("SHOP_SHIPPING_URL", "http://127.0.0.1:8102")
-# How long the shop waits for one answer of a service. Longer than a usual answer takes, and shorter than the
+# Written into the log of the worker: nobody gets mail from an example.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = "example@example.com"
+
+PAYMENTS_URL = os.environ.get("EXAMPLE_PAYMENTS_URL", "http://127.0.0.1:8101")
+SHIPPING_URL = os.environ.get("EXAMPLE_SHIPPING_URL", "http://127.0.0.1:8102")
+BOOKINGS_URL = os.environ.get("EXAMPLE_BOOKINGS_URL", "http://127.0.0.1:8103")
+STORES_URL = os.environ.get("EXAMPLE_STORES_URL", "http://127.0.0.1:8104")
+# How long an app waits for one answer of a service. Longer than a usual answer takes, and shorter than the
 # time limit of the step: a timed-out call is then an error of that call and not of the whole attempt.
-SHOP_SERVICE_TIMEOUT = timedelta(seconds=2)
+SERVICE_TIMEOUT = timedelta(seconds=2)

@@ -9,6 +9,10 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("example_project.shop.urls")),
+    path("api/", include("example_project.bank.urls")),
+    path("api/", include("example_project.travel.urls")),
+    path("api/", include("example_project.warehouse.urls")),
+    path("api/", include("example_project.subscription.urls")),
     path("admin/", admin.site.urls),
 ]
 if find_spec("drf_spectacular"):

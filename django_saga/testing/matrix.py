@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from django_saga.conf import get_settings
-from django_saga.core.states import SagaStatus
+from django_saga.core.states import ForwardRecovery, SagaStatus
 from django_saga.dsl.handle import Handle
 from django_saga.dsl.saga import Saga
 from django_saga.exceptions import OutcomeUnknown, PermanentFailure, RetryLater
@@ -82,6 +82,8 @@ def saga_matrix(saga: type[Saga]) -> list[SagaCase]:
             SagaCase(saga, step.name, False, how)
             for how in (_ATOMIC_STEP if step.atomic else _OUTSIDE_STEP)
             if not (no_way_back and how is _CANCELLED)
+            # One that is tried for ever would be so here.
+            and not (how.times is None and step.forward_recovery is ForwardRecovery.RETRY)
         ]
         if step.undo is not None and not step.pivot:
             # The first failure of one that is tried once is for a person.

@@ -1,1 +1,1 @@
-"""The demo: the site, a worker and two fake services as processes, 500 orders, and a check of their ends."""
+"""The demo: the site, a worker and fake services as processes, orders and more, and a check of their ends."""

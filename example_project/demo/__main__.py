@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         Options(
             orders=given.orders,
             rate=given.rate,
+            others=given.others,
             port=given.port,
             directory=given.dir,
             seed=given.seed,
@@ -41,13 +42,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m example_project.demo",
-        description="Start the shop, a worker and two fake services that fail at times, and place orders.",
+        description="Start the site, a worker and fake services that fail at times, and place orders.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--orders", type=Path, metavar="FILE", default=shown(ORDERS), help="CSV file of orders"
     )
     parser.add_argument("--rate", type=float, metavar="N", default=40, help="orders placed a second")
+    parser.add_argument(
+        "--others", type=int, metavar="N", default=30, help="cases of each app other than the shop"
+    )
     parser.add_argument("--port", type=int, default=8000, help="port of the site; 0: any that is free")
     parser.add_argument(
         "--dir",
@@ -60,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         "--database-url",
         metavar="URL",
         default="",
-        help="the shop's database, such as postgresql://user@host/name; an SQLite file in --dir if not given",
+        help="the site's database, such as postgresql://user@host/name; an SQLite file in --dir if not given",
     )
     parser.add_argument(
         "--exit-when-done",
         action="store_true",
-        help="end when the orders have, with 1 if the books do not agree",
+        help="end when all sagas have, with 1 if the books do not agree",
     )
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", default=600, help="longest wait of --exit-when-done"

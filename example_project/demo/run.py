@@ -12,13 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 from shlex import quote
 
+from example_project.clients import http
 from example_project.demo.children import Child, ChildDied
+from example_project.demo.database import Database
 from example_project.demo.screen import Screen, Speed, shown
-from example_project.demo.shop import Shop
 from example_project.demo.stage import CannotStart, emptied, free_port, site_port
-from example_project.shop import http
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("payments", "shipping", "bookings", "stores")
 LOOK_EVERY = timedelta(seconds=0.25)
 TIME_TO_START = timedelta(seconds=60)
 # Steps under way may finish: the slowest call to a service takes less.
@@ -34,6 +35,7 @@ class Options:
 
     orders: Path
     rate: float
+    others: int
     port: int
     directory: Path
     seed: int
@@ -43,7 +45,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Run the demo until Ctrl-C, or with ``exit_when_done`` until the orders are; return the exit code."""
+    """Run the demo until Ctrl-C, or with ``exit_when_done`` until the sagas are; return the exit code."""
     screen = Screen()
     try:
         if not options.orders.is_file():
@@ -89,29 +91,29 @@ class Demo:
         self.screen = screen
         self.children = children
         self.site = f"http://127.0.0.1:{site_port(options.port)}"
-        self.services = {name: f"http://127.0.0.1:{free_port()}" for name in ("payments", "shipping")}
+        self.services = {name: f"http://127.0.0.1:{free_port()}" for name in SERVICES}
         self.env = self._environment()
         self.speed = Speed()
 
     def play(self) -> int:
-        """Start everything, place the orders, report how they ended; return the exit code."""
+        """Start everything, place the cases, report how they ended; return the exit code."""
         self.screen.say("Preparing the database ...")
-        shop = Shop(self.env, self.services)
+        database = Database(self.env, self.services)
         self._start_processes()
         self._introduce()
-        exit_code = self._carry_through(shop, self._start_placing())
+        exit_code = self._carry_through(database, self._start_placing())
         if self.options.exit_when_done:
             return exit_code
-        self.screen.say("\nEverything stays up: look around, place more orders. Ctrl-C stops it.")
+        self.screen.say("\nEverything stays up: look around, place more. Ctrl-C stops it.")
         try:
             for _ in self._looks():
-                self._show_progress(shop)
+                self._show_progress(database)
         except KeyboardInterrupt:
             return exit_code
         raise AssertionError("looking without a limit has no end")
 
     def _environment(self) -> dict[str, str]:
-        ours = ("DATABASE_URL", "DJANGO_", "EXAMPLE_", "SHOP_")
+        ours = ("DATABASE_URL", "DJANGO_", "EXAMPLE_")
         env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         if self.options.database_url:
             env["DATABASE_URL"] = self.options.database_url
@@ -119,8 +121,7 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": "example_project.settings",
             "DJANGO_SECRET_KEY": os.urandom(32).hex(),
             "EXAMPLE_SQLITE": str(self.options.directory.resolve() / "shop.sqlite3"),
-            "SHOP_PAYMENTS_URL": self.services["payments"],
-            "SHOP_SHIPPING_URL": self.services["shipping"],
+            **{f"EXAMPLE_{name.upper()}_URL": url for name, url in self.services.items()},
         }
 
     def _start_processes(self) -> None:
@@ -138,13 +139,21 @@ class Demo:
             self._wait_for_answer(f"{url}/health")
         self._wait_for_answer(f"{self.site}/")
 
-    def _start_placing(self) -> Child:
-        return self._start(
+    def _start_placing(self) -> list[Child]:
+        """Start what places the orders, and what places the cases of the other domains."""
+        orders = self._start(
             "placing",
             *("-m", "django", "place_orders", str(self.options.orders.resolve())),
             *("--api", f"{self.site}/api/orders/", "--rate", str(self.options.rate)),
             good_exits=(0, SOME_SKIPPED),
         )
+        others = self._start(
+            "placing-others",
+            *("-m", "django", "place_samples", "--site", self.site, "--seed", str(self.options.seed)),
+            *("--each", str(self.options.others)),
+            good_exits=(0,),
+        )
+        return [orders, others]
 
     def _start(self, name: str, *arguments: str, good_exits: tuple[int, ...] = (), **env: str) -> Child:
         child = Child(
@@ -170,19 +179,22 @@ class Demo:
         raise CannotStart(f"{url} does not answer; see the logs in {self.options.directory}.")
 
     def _introduce(self) -> None:
+        # Not before Django is set up.
+        from example_project.domains import OTHERS
+
         logs = [
             str(self.options.directory / f"{name}.log")
-            for name in ("site", "worker", *self.services, "placing")
+            for name in ("site", "worker", *self.services, "placing", "placing-others")
         ]
         self.screen.say(
-            f"\n  Shop   {self.site}/\n"
+            f"\n  Site   {self.site}/\n"
             f"  Admin  {self.site}/admin/   user demo, password demo\n"
-            f"  API    {self.site}/api/orders/\n"
+            f"  API    {self.site}/api/orders/ and so on: {', '.join(domain.cases for domain in OTHERS)}\n"
             f"  Sagas  {self._command()} saga_list\n"
             "         and saga_show ID, saga_check, saga_simulate order, ...\n"
             f"  Logs   {' '.join(logs)}\n\n"
-            f"Placing the orders of {self.options.orders}, {self.options.rate:g} a second. "
-            "Ctrl-C stops everything.\n"
+            f"Placing the orders of {self.options.orders}, {self.options.rate:g} a second, and "
+            f"{self.options.others} each of the others. Ctrl-C stops everything.\n"
         )
 
     def _command(self) -> str:
@@ -197,34 +209,35 @@ class Demo:
         program = (shown(Path(sys.executable)), shown(ROOT / "manage.py"))
         return f"{database} {' '.join(quote(str(path)) for path in program)}"
 
-    def _carry_through(self, shop: Shop, placing: Child) -> int:
+    def _carry_through(self, database: Database, placing: list[Child]) -> int:
         began = time.monotonic()
         limit = self.options.time_limit if self.options.exit_when_done else timedelta.max
         for _ in self._looks(limit):
-            # Asked first: an order placed after the count below would be missed.
-            are_placed = placing.has_ended_well
-            in_flight = self._show_progress(shop)
+            # Asked first: a case placed after the count below would be missed.
+            are_placed = all(child.has_ended_well for child in placing)
+            in_flight = self._show_progress(database)
             if are_placed and not in_flight:
                 break
         else:
-            self.screen.say(f"The orders did not all end within {limit}.")
+            self.screen.say(f"The sagas did not all end within {limit}.")
             return 1
-        report = shop.report(took=timedelta(seconds=time.monotonic() - began))
-        if placing.exit_code == SOME_SKIPPED:
-            self.screen.say(f"\nSome lines of {self.options.orders} are no orders:\n{placing.last_lines()}")
+        report = database.report(took=timedelta(seconds=time.monotonic() - began))
+        if placing[0].exit_code == SOME_SKIPPED:
+            self.screen.say(
+                f"\nSome lines of {self.options.orders} are no orders:\n{placing[0].last_lines()}"
+            )
         self.screen.say(f"\n{report}")
         return 0 if report.is_right else 1
 
-    def _show_progress(self, shop: Shop) -> int:
+    def _show_progress(self, database: Database) -> int:
         """Write the line of progress; return how many sagas are under way."""
-        now = shop.progress()
-        ended = now.sagas["completed"] + now.sagas["compensated"]
-        speed = self.speed.note(ended, at=time.monotonic())
+        now = database.progress()
+        speed = self.speed.note(now["completed"] + now["compensated"], at=time.monotonic())
         self.screen.live(
-            f"placed {now.placed}  running {now.in_flight}  completed {now.sagas['completed']}  "
-            f"compensated {now.sagas['compensated']}  stuck {now.sagas['stuck']}  {speed:.1f} sagas/s"
+            f"placed {now['placed']}  running {now['in_flight']}  completed {now['completed']}  "
+            f"compensated {now['compensated']}  stuck {now['stuck']}  {speed:.1f} sagas/s"
         )
-        return now.in_flight
+        return now["in_flight"]
 
     def _looks(self, limit: timedelta = timedelta.max) -> Iterator[None]:
         """Come round every moment until ``limit`` has passed. Raises ``ChildDied``."""

@@ -1,1 +1,1 @@
-"""Two fake services outside the shop, payments and shipping: processes that speak HTTP and sometimes fail."""
+"""Fake services outside: processes that speak HTTP, keep a ledger each, and sometimes fail."""

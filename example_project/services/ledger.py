@@ -29,6 +29,9 @@ CREATE INDEX IF NOT EXISTS effects_by_reference ON effects (reference);
 CREATE TABLE IF NOT EXISTS closed (reference TEXT PRIMARY KEY);
 """
 
+# The fingerprint of a key that is refused whatever is asked under it.
+_ANYTHING = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -87,6 +90,18 @@ class Book:
         )
         return found.fetchone() is not None
 
+    def answer_to(self, key: str) -> Answer | None:
+        """Return what the call with ``key`` was answered, None if there was none."""
+        row = self._connection.execute("SELECT status, body FROM answers WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Answer(row["status"], json.loads(row["body"]))
+
+    def refuse(self, key: str, answer: Answer) -> None:
+        """Give ``answer`` to whatever is called with ``key`` from now on."""
+        self._connection.execute(
+            "INSERT INTO answers VALUES (?, ?, ?, ?)",
+            (key, _ANYTHING, answer.status, json.dumps(answer.body)),
+        )
+
 
 class Ledger:
     """One SQLite file, shared by the threads of one server; a lock lets one of them write at a time."""
@@ -134,7 +149,7 @@ class Ledger:
                     (request.key, request.fingerprint, answer.status, json.dumps(answer.body)),
                 )
                 return answer
-            if known["fingerprint"] != request.fingerprint:
+            if known["fingerprint"] not in {_ANYTHING, request.fingerprint}:
                 return Answer(422, {"error": "This idempotency key was used for another request."})
             return Answer(known["status"], json.loads(known["body"]))
 

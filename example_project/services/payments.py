@@ -1,9 +1,10 @@
-"""The fake payment service: ``POST /charges`` and ``POST /refunds``."""
+"""The fake payment service: ``POST /charges``, ``/refunds`` and ``/inquiries``."""
 
 import sys
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from example_project.services.inquiries import inquire
 from example_project.services.ledger import Answer, Book, Request
 from example_project.services.server import BadCall, Service, main, parser, text_field
 
@@ -54,7 +55,7 @@ def _money(body: dict[str, Any]) -> Decimal:
     return amount
 
 
-SERVICE = Service(name="payments", work={"/charges": charge, "/refunds": refund})
+SERVICE = Service(name="payments", work={"/charges": charge, "/refunds": refund, "/inquiries": inquire})
 
 if __name__ == "__main__":
     sys.exit(main(SERVICE, parser("payments", 8101).parse_args()))

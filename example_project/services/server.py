@@ -151,7 +151,7 @@ def text_field(body: Mapping[str, Any], name: str) -> str:
 
 
 def parser(name: str, port: int) -> argparse.ArgumentParser:
-    """Return the command line that both services share."""
+    """Return the command line that all services share."""
     options = argparse.ArgumentParser(
         prog=f"python -m example_project.services.{name}", description=f"The fake {name} service."
     )

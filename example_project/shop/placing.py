@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
-from example_project.shop import http
+from example_project.clients import http
+from example_project.clients.posting import NoAnswer, post_patiently
 from example_project.shop.order_file import BadLine, OrderLine
-
-TIMEOUT = timedelta(seconds=30)
-# Waits between the tries for one order: long enough for a site that is just restarting.
-PAUSES = [timedelta(seconds=seconds) for seconds in (0.2, 0.5, 1, 2, 4)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +65,7 @@ def _place(line: OrderLine, api: str) -> Iterator[Placed | BadLine]:
 
 
 def _answer(line: OrderLine, api: str) -> http.Answer:
-    for pause in [*PAUSES, None]:
-        try:
-            answer = http.call("POST", api, line.as_json(), idempotency_key=line.reference, timeout=TIMEOUT)
-        except http.ServiceTrouble as problem:
-            trouble = str(problem)
-        else:
-            if answer.status < 500:
-                return answer
-            trouble = f"POST {api}: status {answer.status}"
-        if pause is not None:
-            time.sleep(pause.total_seconds())
-    raise NoShop(f"line {line.number} could not be placed: {trouble}")
+    try:
+        return post_patiently(api, line.as_json(), idempotency_key=line.reference)
+    except NoAnswer as problem:
+        raise NoShop(f"line {line.number} could not be placed: {problem}") from None

@@ -7,13 +7,12 @@ from decimal import Decimal
 
 from django.db.models import F
 
-from django_saga import Context, NothingToUndo, PermanentFailure, Retry, Saga, step
-from example_project.shop import payments, shipping
-from example_project.shop.models import Order, OrderStatus, Product
-
-# The services come and go within seconds. What is undone must not give up sooner than what is done.
-CALL = Retry(attempts=6, delay=0.5, max_delay=10)
-UNDO_CALL = Retry(attempts=12, delay=0.5, max_delay=30)
+from django_saga import Context, NothingToUndo, PermanentFailure, Saga, step
+from example_project.cases.models import CaseStatus
+from example_project.clients import payments
+from example_project.clients.patience import CALL, UNDO_CALL
+from example_project.shop import shipping
+from example_project.shop.models import Order, Product
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,12 @@ class OrderSaga(Saga):
 
     @step(atomic=True)
     def accept_order(self, ctx: Context) -> None:
-        Order.objects.filter(pk=ctx.input.order_id).update(status=OrderStatus.PROCESSING)
+        Order.put(ctx.input.order_id, CaseStatus.PROCESSING)
 
     # The first step is undone last: the order is cancelled once nothing of it is left anywhere.
     @accept_order.compensation(atomic=True)
     def cancel_order(self, ctx: Context) -> None:
-        Order.objects.filter(pk=ctx.input.order_id).update(status=OrderStatus.CANCELLED, reason=ctx.error)
+        Order.put(ctx.input.order_id, CaseStatus.CANCELLED, reason=ctx.error)
 
     @step(atomic=True)
     def reserve_inventory(self, ctx: Context) -> dict[str, str | int]:
@@ -108,7 +107,10 @@ class OrderSaga(Saga):
             charge_id=ctx.results["charge_payment"].charge_id,
             tracking=ctx.results["ship_order"].tracking,
         )
-        Order.objects.filter(pk=receipt.order_id).update(
-            status=OrderStatus.COMPLETED, charge_id=receipt.charge_id, tracking=receipt.tracking
+        Order.put(
+            receipt.order_id,
+            CaseStatus.COMPLETED,
+            charge_id=receipt.charge_id,
+            tracking=receipt.tracking,
         )
         return receipt

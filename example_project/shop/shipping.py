@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from example_project.shop import http
+from example_project.clients import http
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Shipment:
 def ship(*, sku: str, quantity: int, reference: str, idempotency_key: str) -> Shipment:
     """Send the goods; at most once per key, however often this is called."""
     answer = http.post(
-        f"{settings.SHOP_SHIPPING_URL}/shipments",
+        f"{settings.SHIPPING_URL}/shipments",
         {"sku": sku, "quantity": quantity, "reference": reference},
         idempotency_key=idempotency_key,
     )
@@ -30,7 +30,7 @@ def ship(*, sku: str, quantity: int, reference: str, idempotency_key: str) -> Sh
 def cancel(*, reference: str, idempotency_key: str) -> str | None:
     """Call back whatever was sent for ``reference``; return the cancellation's number, or None."""
     answer = http.post(
-        f"{settings.SHOP_SHIPPING_URL}/cancellations",
+        f"{settings.SHIPPING_URL}/cancellations",
         {"reference": reference},
         idempotency_key=idempotency_key,
     )

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from unittest import mock
 
 from django.test import TestCase
 
 from django_saga.testing import SagaLab, assert_compensated, saga_matrix
-from example_project.shop import payments, shipping
-from example_project.shop.models import Order, OrderStatus, Product
+from example_project.cases.models import CaseStatus
+from example_project.clients import payments
+from example_project.clients.fakes import FakePayments, standing_in
+from example_project.shop import shipping
+from example_project.shop.models import Order, Product
 from example_project.shop.sagas import OrderInput, OrderSaga
 
 IN_STOCK = 10
 PIECES = 3
 AMOUNT = Decimal("29.85")
-
-
-class FakePayments:
-    """The payment service in memory: one charge for a key, and none for what was refunded."""
-
-    def __init__(self) -> None:
-        self.charged: dict[str, Decimal] = {}  # by reference
-
-    def charge(self, *, card: str, amount: Decimal, reference: str, idempotency_key: str) -> payments.Charge:
-        self.charged[reference] = amount
-        return payments.Charge(charge_id=f"ch-{reference}", amount=amount)
-
-    def refund(self, *, reference: str, idempotency_key: str) -> payments.Refund:
-        amount = self.charged.pop(reference, Decimal(0))
-        return payments.Refund(refund_id=f"re-{reference}", amount=amount)
 
 
 class FakeShipping:
@@ -61,10 +48,8 @@ class OrderSagaTests(TestCase):
     def open_services(self) -> None:
         """Stand in for both services, with nothing charged and nothing sent."""
         self.payments, self.shipping = FakePayments(), FakeShipping()
-        for module, fake in ((payments, self.payments), (shipping, self.shipping)):
-            names = [name for name in vars(type(fake)) if not name.startswith("_")]
-            calls = {name: getattr(fake, name) for name in names}
-            self.enterContext(mock.patch.multiple(module, **calls))
+        self.enterContext(standing_in(payments, self.payments))
+        self.enterContext(standing_in(shipping, self.shipping))
 
     def test_an_order_is_paid_and_sent_or_neither_whatever_goes_wrong(self) -> None:
         for case in saga_matrix(OrderSaga):
@@ -76,12 +61,12 @@ class OrderSagaTests(TestCase):
                     assert self.payments.charged == {self.input.reference: AMOUNT}
                     assert self.shipping.sent == {self.input.reference}
                     assert self.product.stock == IN_STOCK - PIECES
-                    assert self.order.status == OrderStatus.COMPLETED
+                    assert self.order.status == CaseStatus.COMPLETED
                     continue
                 assert (self.payments.charged, self.shipping.sent) == ({}, set())
                 assert self.product.stock == IN_STOCK
                 accepted = not str(case).startswith("accept_order: fails")
-                assert self.order.status == (OrderStatus.CANCELLED if accepted else OrderStatus.PLACED)
+                assert self.order.status == (CaseStatus.CANCELLED if accepted else CaseStatus.PLACED)
 
     def test_the_customer_learns_why_an_order_was_cancelled(self) -> None:
         Product.objects.update(stock=1)

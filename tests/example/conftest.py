@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from example_project.services import payments, shipping
+from example_project.services import bookings, payments, shipping, stores
 from tests.example.services import RunningService, running
 from tests.example.site import Site, database_of_its_own
 
 
 @pytest.fixture(scope="session")
 def shop_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningService]]:
-    """Both services, without faults."""
+    """All services, without faults."""
     directory = tmp_path_factory.mktemp("services")
-    with running(payments.SERVICE, directory) as paying, running(shipping.SERVICE, directory) as sending:
-        yield {"payments": paying, "shipping": sending}
+    with ExitStack() as stack:
+        yield {
+            service.name: stack.enter_context(running(service, directory))
+            for service in (payments.SERVICE, shipping.SERVICE, bookings.SERVICE, stores.SERVICE)
+        }
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +35,7 @@ def site(
     pytest.importorskip("rest_framework", reason="the shop's API needs Django REST framework")
     directory = tmp_path_factory.mktemp("shop")
     with django_db_blocker.unblock(), database_of_its_own(directory) as database:
-        urls = {f"SHOP_{name.upper()}_URL": service.url for name, service in shop_services.items()}
+        urls = {f"EXAMPLE_{name.upper()}_URL": service.url for name, service in shop_services.items()}
         site = Site(directory, {**database, **urls})
         with site.running():
             yield site

@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from example_project.clients import http
 from example_project.services.faults import FaultPlan
 from example_project.services.ledger import Ledger
 from example_project.services.server import Server, Service
-from example_project.shop import http
 
 NO_FAULTS = FaultPlan()
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from django.db import connections
 
-from example_project.shop import http
+from example_project.clients import http
 from tests import databases
 from tests.processes import ROOT, RealProcess, wait_until
 
@@ -34,7 +34,7 @@ class Site:
     def running(self) -> Iterator[None]:
         """Serve the site until the end of the block, on a migrated database with the demo's catalogue."""
         self.run("migrate", "--verbosity", "0")
-        self.run("load_catalogue")
+        self.run("load_samples")
         port = self.url.rpartition(":")[2]
         process = RealProcess(
             ["-m", "django", "runserver", "--noreload", port],

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from example_project.data import generate_orders
+from example_project.domains import OTHERS
 from tests.example.site import free_port
 from tests.processes import LOGS, ROOT, RealProcess, wait_until
 
@@ -38,7 +39,7 @@ def start_demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start
 
     def start(*arguments: str) -> RealProcess:
         log = tmp_path / f"demo-{len(started)}.log"
-        own = ["--dir", str(tmp_path / "demo"), "--orders", str(orders), "--port", "0"]
+        own = ["--dir", str(tmp_path / "demo"), "--orders", str(orders), "--port", "0", "--others", "1"]
         demo = RealProcess(["-m", "example_project.demo", *own, *arguments], env={}, log=log)
         started.append(demo)
         request.node.stash.setdefault(LOGS, {})[f"demo {len(started)}"] = log
@@ -69,14 +70,17 @@ def processes_in(directory: Path) -> list[int]:
 
 def test_all_orders_end_and_the_books_agree(start_demo: StartDemo, tmp_path: Path) -> None:
     # With this seed both services fail for some of these orders, before their effect and after it.
-    demo = start_demo("--exit-when-done", "--rate", "100", "--seed", "2")
+    demo = start_demo("--exit-when-done", "--rate", "100", "--seed", "2", "--others", "12")
 
     exit_code = demo.wait(120)
 
     assert exit_code == 0, demo.output
-    assert re.search(r"^40 orders in .* \d+ completed, \d+ compensated, 0 stuck$", demo.output, re.MULTILINE)
+    ends = re.findall(r"^  (\d+ \w+): \d+ completed, \d+ compensated, 0 stuck$", demo.output, re.MULTILINE)
+    assert ends == ["40 orders", *(f"12 {domain.cases}" for domain in OTHERS)]
     trouble = r"\(\d+ answered 503, \d+ cut off after the effect"
-    assert re.findall(rf"^(\w+): \d+ calls {trouble}", demo.output, re.MULTILINE) == ["payments", "shipping"]
+    assert {"payments", "shipping"} <= set(
+        re.findall(rf"^(\w+): \d+ calls {trouble}", demo.output, re.MULTILINE)
+    )
     assert "The books agree" in demo.output
     assert processes_in(tmp_path / "demo") == []
 
@@ -101,7 +105,7 @@ def test_it_stays_up_for_commands_after_the_last_order_until_told_to_stop(
     demo.wait_for_line("Everything stays up", timeout=120)
     typed = ["env", "-u", "DJANGO_SETTINGS_MODULE", *shlex.split(command)]  # that of the tests
     listed = subprocess.run(typed, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    assert len(re.findall(rb" order v1 .* (?:completed|compensated) ", listed.stdout)) == 25
+    assert len(re.findall(rb" v1 .* (?:completed|compensated) ", listed.stdout)) == 25
 
     os.kill(demo.pid, signal.SIGINT)
 
@@ -137,7 +141,7 @@ def test_a_child_that_dies_is_named_and_ends_the_demo(
 def test_a_second_demo_in_the_same_directory_is_refused(start_demo: StartDemo, tmp_path: Path) -> None:
     port = free_port()
     first = start_demo("--rate", "5", "--port", str(port))
-    first.wait_for_line(rf"^  Shop   http://127\.0\.0\.1:{port}/$")
+    first.wait_for_line(rf"^  Site   http://127\.0\.0\.1:{port}/$")
 
     second = start_demo()
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from example_project.demo.verify import Books, Effect, End, OrderFact, disagreements
+from example_project.cases.books import Dealing, Effect, End, disagreements
+from example_project.shop.stock import stock_disagreements
 
 
-def order(number: int, end: End | None, *, quantity: int = 2) -> OrderFact:
-    return OrderFact(
-        reference=f"order-{number}", sku="MUG", quantity=quantity, amount=Decimal("9.80"), end=end
-    )
+def order(number: int, end: End | None) -> list[Dealing]:
+    return [
+        Dealing(reference=f"order-{number}", done=done, undone=undone, amount=Decimal(amount), end=end)
+        for done, undone, amount in (("charges", "refunds", "9.80"), ("shipments", "cancellations", "2"))
+    ]
 
 
 def effect(action: str, number: int, amount: str, *, key: str = "") -> Effect:
@@ -24,16 +25,12 @@ def effect(action: str, number: int, amount: str, *, key: str = "") -> Effect:
 
 CHARGE_1, SHIPMENT_1 = effect("charges", 1, "9.80"), effect("shipments", 1, "2")
 CHARGE_2, REFUND_2 = effect("charges", 2, "9.80"), effect("refunds", 2, "9.80")
-GOOD = Books(
-    orders=[order(1, End.COMPLETED), order(2, End.UNDONE), order(3, End.UNDONE)],
-    effects=[CHARGE_1, SHIPMENT_1, CHARGE_2, REFUND_2],
-    stock_before={"MUG": 10},
-    stock_after={"MUG": 8},
-)
+ORDERS = [*order(1, End.COMPLETED), *order(2, End.UNDONE), *order(3, End.UNDONE)]
+EFFECTS = [CHARGE_1, SHIPMENT_1, CHARGE_2, REFUND_2]
 
 
 def test_books_that_agree_have_nothing_to_tell() -> None:
-    assert disagreements(GOOD) == []
+    assert disagreements(ORDERS, EFFECTS) == []
 
 
 @pytest.mark.parametrize(
@@ -74,11 +71,11 @@ def test_books_that_agree_have_nothing_to_tell() -> None:
     ],
 )
 def test_an_effect_too_many_or_too_few_is_named(effects: list[Effect], said: str) -> None:
-    assert disagreements(replace(GOOD, effects=effects)) == [said]
+    assert disagreements(ORDERS, effects) == [said]
 
 
 def test_a_key_that_had_its_effect_twice_is_named() -> None:
-    found = disagreements(replace(GOOD, effects=[*GOOD.effects, CHARGE_2, REFUND_2]))
+    found = disagreements(ORDERS, [*EFFECTS, CHARGE_2, REFUND_2])
 
     assert found == ["Key charges-2 had its effect 2 times.", "Key refunds-2 had its effect 2 times."]
 
@@ -86,24 +83,30 @@ def test_a_key_that_had_its_effect_twice_is_named() -> None:
 def test_an_effect_for_an_order_that_does_not_exist_is_named() -> None:
     stray = effect("charges", 9, "1.00")
 
-    found = disagreements(replace(GOOD, effects=[*GOOD.effects, stray]))
+    found = disagreements(ORDERS, [*EFFECTS, stray])
 
-    assert found == [f"There is an effect for order-9, which the shop does not know: {stray}"]
+    assert found == [f"There is an effect for order-9, which no app knows: {stray}"]
+
+
+def test_a_case_and_a_saga_that_differ_are_named_once_whatever_they_deal_with() -> None:
+    found = disagreements([*order(1, None), *ORDERS[2:]], EFFECTS)
+
+    assert found == ["order-1: it and its saga do not tell the same end."]
+
+
+def test_an_open_case_is_not_judged() -> None:
+    assert disagreements([*order(1, End.OPEN), *ORDERS[2:]], [CHARGE_1, CHARGE_2, REFUND_2]) == []
 
 
 def test_a_stock_that_does_not_add_up_is_named() -> None:
-    found = disagreements(replace(GOOD, stock_after={"MUG": 7}))
+    sold = [("MUG", 2, End.COMPLETED), ("MUG", 5, End.UNDONE)]
 
-    assert found == ["MUG: 10 were in stock and 2 were sold, but 7 are left."]
-
-
-def test_an_order_and_a_saga_that_differ_are_named() -> None:
-    books = replace(GOOD, orders=[order(1, None), *GOOD.orders[1:]])
-
-    assert disagreements(books) == ["order-1: the order and its saga do not tell the same end."]
+    assert list(stock_disagreements(sold, {"MUG": 10}, {"MUG": 8})) == []
+    assert list(stock_disagreements(sold, {"MUG": 10}, {"MUG": 7})) == [
+        "MUG: 10 were in stock and 2 were sold, but 7 are left."
+    ]
 
 
-def test_an_open_order_is_not_judged_and_neither_is_the_stock_of_its_product() -> None:
-    books = replace(GOOD, orders=[order(1, End.OPEN), *GOOD.orders[1:]], effects=[CHARGE_1])
-
-    assert disagreements(books) == []
+@pytest.mark.parametrize("end", [End.OPEN, None])
+def test_the_stock_of_what_is_not_settled_is_not_judged(end: End | None) -> None:
+    assert list(stock_disagreements([("MUG", 2, end)], {"MUG": 10}, {"MUG": 8})) == []

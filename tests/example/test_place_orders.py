@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from example_project.shop import placing
+from example_project.clients import posting
 from example_project.shop.management.commands.place_orders import Command
 from example_project.shop.order_file import BadLine, OrderLine
 from example_project.shop.placing import NoShop, Placed, place_orders
@@ -154,7 +154,7 @@ def endpoint(*statuses: int) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placing, "PAUSES", [timedelta(0)] * 3)
+    monkeypatch.setattr(posting, "PAUSES", [timedelta(0)] * 3)
 
 
 @pytest.mark.usefixtures("impatient")

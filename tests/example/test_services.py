@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from django_saga import OutcomeUnknown
-from example_project.services import payments, shipping
+from example_project.clients import http
+from example_project.services import bookings, payments, shipping
 from example_project.services.faults import Fault, FaultPlan
-from example_project.shop import http
 from tests.example.services import RunningService, running
 
 CHARGE = {"card": "tok_visa", "amount": "12.50", "reference": "order-1"}
@@ -206,3 +206,59 @@ def test_faults_depend_on_the_seed_and_the_call_alone() -> None:
 def test_impossible_fault_rates_are_refused(rates: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="fault rates must not be negative nor add up to more than 1"):
         FaultPlan(**rates)
+
+
+def inquiry(key: str) -> dict[str, str]:
+    return {"reference": "order-1", "key": key}
+
+
+def test_a_service_that_is_asked_what_came_of_a_key_says_what_it_answered(tmp_path: Path) -> None:
+    with running(payments.SERVICE, tmp_path) as service:
+        service.post("/charges", CHARGE, key="k-1")
+        service.post("/charges", CHARGE | {"card": "tok_stolen"}, key="k-2")
+
+        found = [service.post("/inquiries", inquiry(key), key=f"{key}:asked") for key in ("k-1", "k-2")]
+
+    assert found == [
+        (200, {"happened": True, "answer": {"charge_id": "ch_000001", "amount": "12.50"}}),
+        (200, {"happened": False, "answer": None}),
+    ]
+
+
+def test_a_call_that_comes_after_it_was_said_not_to_have_happened_is_refused(tmp_path: Path) -> None:
+    with running(payments.SERVICE, tmp_path) as service:
+        asked = service.post("/inquiries", inquiry("k-1"), key="k-1:asked")
+        late = service.post("/charges", CHARGE, key="k-1")
+
+        assert asked == (200, {"happened": False, "answer": None})
+        assert late[0] == 410
+        assert service.effects() == []
+
+
+def test_bookings_are_made_once_cancelled_and_not_made_late(tmp_path: Path) -> None:
+    flight = {"reference": "trip-1-flight", "item": "FLIGHT-OSLO"}
+    with running(bookings.SERVICE, tmp_path) as service:
+        made = [service.post("/bookings", flight, key="k-1") for _ in range(2)]
+        service.post("/cancellations", {"reference": "trip-1-flight"}, key="k-2")
+        late = service.post("/bookings", flight, key="k-3")
+
+        assert made == [(201, {"booking_id": "bo_000001"})] * 2
+        assert late[0] == 410
+        assert [(action, amount) for action, _, _, amount in service.effects()] == [
+            ("bookings", "1"),
+            ("cancellations", "1"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("path", "item", "status", "said"),
+    [
+        ("/bookings", "HOTEL-GRAND", 422, "Hotel HOTEL-GRAND is booked out."),
+        ("/handovers", "CAR-CABRIO", 409, "There is no CAR-CABRIO at the desk."),
+    ],
+)
+def test_what_is_not_to_be_had_is_refused_by_name(
+    tmp_path: Path, path: str, item: str, status: int, said: str
+) -> None:
+    with running(bookings.SERVICE, tmp_path) as service:
+        assert service.post(path, {"reference": "trip-1", "item": item}) == (status, {"error": said})

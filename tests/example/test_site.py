@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from example_project.domains import DOMAINS, OTHERS, Domain
 from tests.example.site import Site
 from tests.example.test_shop_api import ORDER
 
@@ -27,6 +28,15 @@ def test_the_home_page_shows_the_latest_order_and_links_into_the_admin(site: Sit
     assert f'href="/admin/django_saga/sagainstance/{placed["saga"]["id"]}/change/"' in html
     assert "3 &times; Blue mug" in html
     assert "Zoë" not in html
+
+
+@pytest.mark.parametrize("domain", OTHERS, ids=lambda domain: domain.app)
+def test_the_home_page_counts_what_the_other_apps_do_and_links_to_it(site: Site, domain: Domain) -> None:
+    linked = re.search(rf'<a href="(/admin/{domain.app}/\w+/)">{domain.cases}</a>', page(site))
+
+    assert linked
+    assert site.get(linked[1]).status == 302
+    assert site.get(f"/api/{domain.cases}/").status == 200
 
 
 def test_the_home_page_asks_for_itself_again_unless_told_to_hold_still(site: Site) -> None:
@@ -61,7 +71,9 @@ def test_the_settings_are_safe(site: Site) -> None:
 
 
 def test_no_migration_is_missing(site: Site) -> None:
-    assert site.run("makemigrations", "--check", "--dry-run", "shop") == "No changes detected in app 'shop'\n"
+    apps = [domain.app for domain in DOMAINS]
+
+    assert site.run("makemigrations", "--check", "--dry-run", *apps).startswith("No changes detected in app")
 
 
 def test_the_schema_is_valid(site: Site, tmp_path: Path) -> None:
@@ -70,7 +82,7 @@ def test_the_schema_is_valid(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "schema.yaml"
 
     assert site.run("spectacular", "--validate", "--fail-on-warn", "--file", str(file)) == ""
-    assert "OrderStatus:" in file.read_text()
+    assert "CaseStatus:" in file.read_text()
 
 
 def test_a_catalogue_with_a_bad_line_is_refused_whole(site: Site, tmp_path: Path) -> None:

@@ -303,3 +303,13 @@ def test_the_matrix_knows_that_there_is_no_way_back(lab, make, subtests):
         with subtests.test(case=str(case)), case.run() as saga:
             stands_still = saga_steps(saga)["reserve"] == "succeeded"
             assert stands_still is (saga.status in ("completed", "stuck"))
+
+
+def test_the_matrix_leaves_out_that_a_step_which_is_tried_for_ever_never_gets_an_answer(make):
+    told = {
+        recovery: {str(case) for case in saga_matrix(make(recovery))}
+        for recovery in (None, ForwardRecovery.RETRY)
+    }
+
+    assert told[None] - told[ForwardRecovery.RETRY] == {"ship: loses every answer"}
+    assert "ship: loses its answer" in told[ForwardRecovery.RETRY]

@@ -40,7 +40,7 @@ class _NoRedirects(HTTPRedirectHandler):
         return None
 
 
-# Without proxies: the services stand beside the shop.
+# Without proxies: the services stand beside the site.
 _opener = build_opener(ProxyHandler({}), _NoRedirects)
 
 
@@ -80,7 +80,7 @@ def post(url: str, body: Mapping[str, Any], *, idempotency_key: str) -> dict[str
 
     Raises ``PermanentFailure`` when the service refuses, ``ServiceTrouble`` when trying again can help.
     """
-    answer = call("POST", url, body, idempotency_key=idempotency_key, timeout=settings.SHOP_SERVICE_TIMEOUT)
+    answer = call("POST", url, body, idempotency_key=idempotency_key, timeout=settings.SERVICE_TIMEOUT)
     if answer.status < 300 and isinstance(answer.body, dict):
         return answer.body
     path = urlsplit(url).path
@@ -88,6 +88,16 @@ def post(url: str, body: Mapping[str, Any], *, idempotency_key: str) -> dict[str
     if 400 <= answer.status < 500 and answer.status not in WORTH_A_RETRY:
         raise PermanentFailure(said or f"POST {path}: refused with status {answer.status}")
     raise ServiceTrouble(f"POST {path}: status {answer.status} {said}".rstrip())
+
+
+def find_out(base: str, *, reference: str, key: str) -> dict[str, Any] | None:
+    """Ask the service at ``base`` what it answered to ``key``; None if nothing came of it, now or ever.
+
+    Raises as ``post`` does.
+    """
+    answer = post(f"{base}/inquiries", {"reference": reference, "key": key}, idempotency_key=f"{key}:asked")
+    found: dict[str, Any] | None = answer["answer"]
+    return found
 
 
 def _decoded(content: bytes) -> Any:

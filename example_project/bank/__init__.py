@@ -1,0 +1,1 @@
+"""A bank: accounts, and the saga that carries a transfer from one to another."""

@@ -1,0 +1,1 @@
+"""What all apps share: a case is what a customer asked for, and a saga carries it through."""

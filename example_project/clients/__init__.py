@@ -1,0 +1,1 @@
+"""The services outside, as the apps call them."""
