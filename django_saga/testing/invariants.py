@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice, pairwise
-from uuid import UUID
 
 from django.db.models import QuerySet
 
 from django_saga.conf import get_settings
 from django_saga.core import machine
-from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
     ConditionMet,
     ConditionNotMet,
-    Event,
-    LocksGranted,
-    Migrated,
     SagaForked,
     SagaStarted,
-    Settled,
     StepEvent,
-    StepMarkedDone,
     StepNotStarted,
     StepRetried,
-    StepSkipped,
-    StepSucceeded,
     StepUnknown,
-    UndoRetried,
 )
-from django_saga.core.migration import named_as_now
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import (
     LIVE_SAGA,
@@ -43,12 +30,10 @@ from django_saga.core.states import (
     StepStatus,
 )
 from django_saga.core.waits import NEVER, WAITING
-from django_saga.dsl.registry import registry
 from django_saga.engine import versions
-from django_saga.engine.graphs import program_of
 from django_saga.exceptions import IllegalTransition, UnknownSaga
-from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaStep
-from django_saga.store import history
+from django_saga.models import SagaInstance
+from django_saga.testing.record import SagaRecord, read
 
 _AT_ONCE = 200  # sagas read together
 
@@ -70,7 +55,7 @@ def check(sagas: QuerySet[SagaInstance]) -> int:
     checked = 0
     rows = sagas.select_related("definition").order_by("id").iterator()
     while some := list(islice(rows, _AT_ONCE)):
-        for saga in _read(using, some):
+        for saga in read(using, some):
             checked += 1
             for invariant in CHECKS:
                 found = invariant(saga)
@@ -80,118 +65,7 @@ def check(sagas: QuerySet[SagaInstance]) -> int:
     return checked
 
 
-@dataclass(frozen=True)
-class _Saga:
-    row: SagaInstance
-    definition: SagaDefinition
-    steps: dict[str, SagaStep]
-    events: list[SagaEvent]
-    locks: list[SagaLock]
-    told: list[Event]
-    facts: list[Event]  # what was told, with the names that steps have today
-    moved_at: int  # how many of them are from before it went on by its present version
-    heir: SagaForked | None = None  # how the saga begins that goes on in its place
-
-    @property
-    def status(self) -> SagaStatus:
-        return SagaStatus(self.row.status)
-
-    def passed(self, step: str) -> bool:
-        """True when the saga went past ``step``: it, or what stood in for it, succeeded or was skipped."""
-        return any(
-            name in self.steps and self.steps[name].status in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
-            for name in (step, *self.definition.stand_ins[step])
-        )
-
-    @property
-    def in_line(self) -> bool:
-        """True while it waits for its locks, by its history."""
-        started = self.facts[0]
-        waits = isinstance(started, SagaStarted) and started.waits and self.status in LIVE_SAGA
-        return waits and not any(isinstance(fact, LocksGranted) for fact in self.facts)
-
-    def ends(self, step: str, *, undo: bool) -> list[int]:
-        """Positions in the history at which ``step``, or its compensation, succeeded."""
-        return [
-            at
-            for at, event in enumerate(self.facts)
-            if isinstance(event, StepSucceeded) and event.step == step and event.undo is undo
-        ]
-
-    def passes(self, step: str) -> list[int]:
-        """Positions at which ``step``, or what may stand in for it, succeeded, was passed over by its
-        condition or was settled by a person. For one whose failure is passed over, those at which it failed.
-        """
-        line = (step, *self.definition.stand_ins[step])
-        found = [at for name in line for at in self.ends(name, undo=False)]
-        if self.definition[line[-1]].forward_recovery is ForwardRecovery.SKIP:
-            found += self.begins(line[-1], undo=False)
-        settled = (StepSkipped, StepMarkedDone, ConditionNotMet)
-        found += [at for at, e in enumerate(self.facts) if isinstance(e, settled) and e.step in line]
-        if isinstance(self.told[0], SagaForked) and not self.moved_at:
-            found += [0 for taken in self.told[0].taken if taken.step in line]
-        return sorted(found)
-
-    def begins(self, step: str, *, undo: bool) -> list[int]:
-        """Positions of any end of an attempt."""
-        return [
-            at
-            for at, event in enumerate(self.facts)
-            if isinstance(event, StepEvent) and event.step == step and event.undo is undo
-        ]
-
-
-def _read(using: str, rows: Sequence[SagaInstance]) -> Iterator[_Saga]:
-    ids = [row.pk for row in rows]
-    steps: dict[UUID, dict[str, SagaStep]] = defaultdict(dict)
-    for step in SagaStep.objects.using(using).filter(saga_id__in=ids):
-        steps[step.saga_id][step.name] = step
-    events: dict[UUID, list[SagaEvent]] = defaultdict(list)
-    for event in SagaEvent.objects.using(using).filter(saga_id__in=ids).order_by("id"):
-        events[event.saga_id].append(event)
-    locks: dict[UUID, list[SagaLock]] = defaultdict(list)
-    for lock in SagaLock.objects.using(using).filter(saga_id__in=ids):
-        locks[lock.saga_id].append(lock)
-    heirs = {row.superseded_by for row in rows if row.superseded_by}
-    begun = {
-        event.saga_id: history.fact(event)
-        for event in SagaEvent.objects.using(using).filter(saga_id__in=heirs, kind=SagaForked.kind)
-    }
-    for row in rows:
-        try:
-            found = registry.get(row.name, row.definition.version)
-        except UnknownSaga:
-            continue
-        definition = program_of(using, found, row.pk).definition
-        told = [history.fact(event) for event in events[row.pk]]
-        moves = [at for at, event in enumerate(told) if isinstance(event, Migrated)]
-        moved_at = moves[-1] + 1 if moves else 0
-        heir = begun.get(row.superseded_by) if row.superseded_by else None
-        assert isinstance(heir, SagaForked | None)
-        yield _Saga(
-            row,
-            definition,
-            steps[row.pk],
-            events[row.pk],
-            locks[row.pk],
-            told,
-            _renamed(told),
-            moved_at,
-            heir,
-        )
-
-
-def _renamed(told: Sequence[Event]) -> list[Event]:
-    found: list[Event] = []
-    for event, names in zip(told, named_as_now(told), strict=True):
-        if isinstance(event, StepEvent | UndoRetried | Settled):
-            found.append(replace(event, step=names.get(event.step, event.step)))
-        else:
-            found.append(event)
-    return found
-
-
-def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
+def _folds_to_its_rows(saga: SagaRecord) -> Iterator[str]:
     """The history, fed to the machine again, gives the rows."""
     try:
         using = saga.row._state.db or get_settings().database
@@ -226,7 +100,7 @@ def _folds_to_its_rows(saga: _Saga) -> Iterator[str]:
             yield f"step {name}: due at {row.due_at}, by its history at {step.due_at}"
 
 
-def _ends_as_its_steps_do(saga: _Saga) -> Iterator[str]:
+def _ends_as_its_steps_do(saga: SagaRecord) -> Iterator[str]:
     """Completed: every step succeeded, or was passed in another way. Compensated: nothing is left that has a
     compensation. Stuck: one is dead, or a step past the pivot.
     """
@@ -259,7 +133,7 @@ def _ends_as_its_steps_do(saga: _Saga) -> Iterator[str]:
         yield "it has ended, but not at any time"
 
 
-def _held_back(saga: _Saga, step: str, dead: Sequence[str]) -> bool:
+def _held_back(saga: SagaRecord, step: str, dead: Sequence[str]) -> bool:
     """True when the saga's policy leaves ``step`` as it is while the compensations of ``dead`` are dead."""
     policy = saga.definition.compensation_policy
     if policy is CompensationPolicy.STOP:
@@ -268,7 +142,7 @@ def _held_back(saga: _Saga, step: str, dead: Sequence[str]) -> bool:
     return behind and policy is CompensationPolicy.SKIP_DEPENDENTS
 
 
-def _hands_over_what_it_did(saga: _Saga) -> Iterator[str]:
+def _hands_over_what_it_did(saga: SagaRecord) -> Iterator[str]:
     """What a superseded saga would have to undo is its fork's; a fork knows where each of its steps ran."""
     if saga.status is SagaStatus.SUPERSEDED:
         taken = {each.step for each in saga.heir.taken} if saga.heir else set()
@@ -287,7 +161,7 @@ def _hands_over_what_it_did(saga: _Saga) -> Iterator[str]:
         yield f"it took over {sorted(taken)}, its rows that ran elsewhere are {sorted(elsewhere)}"
 
 
-def _is_never_lost(saga: _Saga) -> Iterator[str]:
+def _is_never_lost(saga: SagaRecord) -> Iterator[str]:
     """A live saga has a step with an alarm, or stands in line for a lock; a saga at rest has none."""
     live = [name for name, step in saga.steps.items() if step.status in LIVE_STEP]
     if saga.status in LIVE_SAGA and not live and not saga.in_line:
@@ -301,7 +175,7 @@ def _is_never_lost(saga: _Saga) -> Iterator[str]:
             yield f"step {name} is {step.status}, owned by {step.owner}"
 
 
-def _keeps_the_order(saga: _Saga) -> Iterator[str]:
+def _keeps_the_order(saga: SagaRecord) -> Iterator[str]:
     """No step ends before those it waits for were passed; none is undone while one behind it is not."""
     for step in saga.definition.steps:
         for before in step.after:
@@ -317,12 +191,12 @@ def _keeps_the_order(saga: _Saga) -> Iterator[str]:
                 yield f"{before} was being undone before {step.name} was"
 
 
-def _retried(saga: _Saga, step: str) -> bool:
+def _retried(saga: SagaRecord, step: str) -> bool:
     """True when an operator had the dead compensation of ``step`` tried again, after all others."""
     return any(event.kind == "undo_retried" and getattr(event, "step", "") == step for event in saga.facts)
 
 
-def _fences(saga: _Saga) -> Iterator[str]:
+def _fences(saga: SagaRecord) -> Iterator[str]:
     """Tokens rise with every attempt, and no attempt was recorded twice."""
     for name, step in saga.steps.items():
         rows = zip(saga.events, saga.facts, strict=True)
@@ -333,7 +207,7 @@ def _fences(saga: _Saga) -> Iterator[str]:
             yield f"step {name}: recorded with token {tokens[-1]}, its row has {step.token}"
 
 
-def _counts_attempts(saga: _Saga) -> Iterator[str]:
+def _counts_attempts(saga: SagaRecord) -> Iterator[str]:
     """Attempts stay within the policy, crashes within the limit."""
     retried = {getattr(e, "step", "") for e in saga.facts if e.kind == "undo_retried"}
     endless = {e.step for e in saga.facts if isinstance(e, StepRetried)} | {
@@ -369,7 +243,7 @@ def _phase(event: StepEvent) -> str:
     return "undo" if event.undo else "probe" if event.probe else "ask" if event.asking else "do"
 
 
-def _runs_only_what_is_wanted(saga: _Saga) -> Iterator[str]:
+def _runs_only_what_is_wanted(saga: SagaRecord) -> Iterator[str]:
     """A step with a condition runs only once that was met, and never once it was not."""
     for step in saga.definition.steps:
         told = [
@@ -385,13 +259,13 @@ def _runs_only_what_is_wanted(saga: _Saga) -> Iterator[str]:
             yield f"the condition of step {step.name} was answered twice"
 
 
-def _tells_time(saga: _Saga) -> Iterator[str]:
+def _tells_time(saga: SagaRecord) -> Iterator[str]:
     """Times of a saga's history do not go back."""
     if any(later.at < earlier.at for earlier, later in pairwise(saga.events)):
         yield "times in its history go back"
 
 
-def _holds_its_locks(saga: _Saga) -> Iterator[str]:
+def _holds_its_locks(saga: SagaRecord) -> Iterator[str]:
     """From its start, or once they were granted, to its end a saga holds what it locks; before, it waits for
     all of that; afterwards there is nothing.
     """
@@ -404,7 +278,7 @@ def _holds_its_locks(saga: _Saga) -> Iterator[str]:
         yield f"its locks (True: held, None: waited for) are {found}, by its history {wanted}"
 
 
-CHECKS: tuple[Callable[[_Saga], Iterator[str]], ...] = (
+CHECKS: tuple[Callable[[SagaRecord], Iterator[str]], ...] = (
     _folds_to_its_rows,
     _ends_as_its_steps_do,
     _hands_over_what_it_did,
