@@ -20,7 +20,7 @@ class TransitionSignal(Signal):
     """Sent robustly; whoever sends it logs what a receiver raises, with the saga it was about."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__(use_caching=True)  # the senders are classes, and few
         self.name = name
 
     def __repr__(self) -> str:
@@ -67,8 +67,3 @@ circuit_opened = TransitionSignal("circuit_opened")
 circuit_closed = TransitionSignal("circuit_closed")
 
 worker_event = Signal()
-
-
-def anybody_listens() -> bool:
-    """True when some transition has a receiver."""
-    return any(signal.receivers for signal in TRANSITIONS.values())

@@ -42,7 +42,7 @@ def wave(
     cleared: dict[str, bool] = {}
     scheduled: dict[str, StepState] = {}
     for name in reversed(definition.order):
-        free = all(cleared[dependent] for dependent in definition.dependents[name])
+        free = all(map(cleared.__getitem__, definition.dependents[name]))
         step = steps.get(name)
         if step is None:
             cleared[name] = free
@@ -61,6 +61,6 @@ def wave(
 
 def needs_undo(step: StepState) -> bool:
     """True while the step has, or may have, an effect that was not undone."""
-    if step.status in (StepStatus.SUCCEEDED, StepStatus.UNKNOWN):
+    if step.status is StepStatus.SUCCEEDED or step.status is StepStatus.UNKNOWN:
         return True
     return step.status is StepStatus.FAILED and step.partial

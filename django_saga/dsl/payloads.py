@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 from django.db import connections
@@ -16,7 +17,7 @@ def encode(plain: Any, name: str, max_bytes: int, setting: str) -> str:
     the ``setting``.
     """
     max_depth, depth_from = get_settings().max_depth, "setting MAX_DEPTH"
-    deepest = _deepest()
+    deepest = _deepest(get_settings().database)
     if max_depth > deepest:
         max_depth, depth_from = deepest, "the limit of MariaDB"
     return encoding.encode(
@@ -24,6 +25,7 @@ def encode(plain: Any, name: str, max_bytes: int, setting: str) -> str:
     )
 
 
-def _deepest() -> int:
+@cache  # each thread has connections of its own, and finding them takes longer than the rest
+def _deepest(using: str) -> int:
     # MariaDB checks its JSON columns by JSON_VALID, which says no from 32 levels on; a tag is one.
-    return 30 if connections[get_settings().database].vendor == "mysql" else sys.maxsize
+    return 30 if connections[using].vendor == "mysql" else sys.maxsize

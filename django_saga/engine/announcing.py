@@ -114,7 +114,7 @@ def _beginning(task: Task) -> list[tuple[Program, Transition]]:
 
 def _tell(told: Sequence[tuple[Program, Transition]]) -> None:
     for program, transition in told:
-        about = f"saga {transition.saga.name} {transition.saga.id}"
+        about = ("saga", transition.saga.name, transition.saga.id)
         with _contained(transition.signal, about):
             signal = signals.TRANSITIONS[transition.signal]
             if signal.receivers:
@@ -129,13 +129,13 @@ def _tell_circuit(using: str, changed: breakers.Changed, *, by: str = "") -> Non
         signal, facts["by"] = signals.circuit_closed, by
     else:
         signal, facts["open_until"] = signals.circuit_opened, changed.until
-    about = f"step {changed.step} of saga {changed.saga}"
+    about = ("step", changed.step, "of saga", changed.saga)
     with _contained(signal.name, about):
         _send(signal, changed.sender, facts, about)
 
 
 @contextmanager
-def _contained(signal: str, about: str) -> Iterator[None]:
+def _contained(signal: str, about: tuple[object, ...]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # no ``Exception`` of a receiver: an exit, or a cancelled task
@@ -144,14 +144,17 @@ def _contained(signal: str, about: str) -> Iterator[None]:
         _log("a receiver or hook", signal, about, error)
 
 
-def _send(signal: signals.TransitionSignal, sender: type, facts: dict[str, Any], about: str) -> None:
+def _send(
+    signal: signals.TransitionSignal, sender: type, facts: dict[str, Any], about: tuple[object, ...]
+) -> None:
     for receiver, answer in signal.send_robust(sender, **facts):
         if isinstance(answer, Exception):
             who = f"receiver {getattr(receiver, '__qualname__', repr(receiver))}"
             _log(who, signal.name, about, answer)
 
 
-def _log(who: str, signal: str, about: str, error: BaseException) -> None:
+def _log(who: str, signal: str, about: tuple[object, ...], error: BaseException) -> None:
+    what = " ".join(map(str, about))
     logger.error(
-        "%s of %s failed for %s: %s: %s", who, signal, about, type(error).__name__, error, exc_info=error
+        "%s of %s failed for %s: %s: %s", who, signal, what, type(error).__name__, error, exc_info=error
     )

@@ -96,6 +96,9 @@ def _settle() -> None:
     # What was loaded so far stays: the collector need not look at it again with every batch.
     gc.collect()
     gc.freeze()
+    # A batch makes thousands of objects that are dropped with it, without cycles: the usual threshold of 700
+    # has the collector look at each of them while it is in use.
+    gc.set_threshold(10_000, *gc.get_threshold()[1:])
     # A writer whose commit is done waits for the interpreter at most this long, not the usual 5 ms.
     sys.setswitchinterval(0.0005)
 

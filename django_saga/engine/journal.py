@@ -21,7 +21,6 @@ from uuid import UUID
 
 from django.db import transaction
 
-from django_saga import signals
 from django_saga.conf import get_settings
 from django_saga.core import lanes
 from django_saga.core.definition import SagaDefinition
@@ -89,9 +88,9 @@ def record(
             live.append((outcome, work))
         load(using, list(works.values()))
         entries: list[history.Entry] = []
-        listened = signals.anybody_listens()
+        heard = transitions.heard()
         for outcome, work in live:
-            _feed(work, outcome, now, entries, recorded, listened=listened)
+            _feed(work, outcome, now, entries, recorded, heard)
             if lanes.is_limited(outcome.task.row.executor):
                 # Its end makes room for another one, wherever that waits.
                 recorded.waiting = True
@@ -188,8 +187,7 @@ def _feed(
     now: datetime,
     entries: list[history.Entry],
     recorded: Recorded,
-    *,
-    listened: bool,
+    heard: transitions.Heard,
 ) -> None:
     event, before = work.observed(outcome.event), work.state
     row = work.rows[outcome.task.row.name]
@@ -227,8 +225,9 @@ def _feed(
         )
     )
     recorded.outcomes.append(outcome)
-    if listened or outcome.task.program.hooks:
-        transitions.note(recorded, outcome.task.using, work, before, decision, outcome)
+    steps = heard.steps or bool(outcome.task.program.hooks)
+    if steps or (heard.sagas and work.state.status is not before.status):
+        transitions.note(recorded, outcome.task.using, work, before, decision, outcome, steps=steps)
 
 
 def _write(

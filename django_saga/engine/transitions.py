@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django_saga import signals
@@ -28,11 +28,24 @@ from django_saga.exceptions import UnknownSaga
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
 
-_OF_STEPS = tuple(name for name in signals.TRANSITIONS if name.startswith("step_"))
+_OF_STEPS = tuple(signal for name, signal in signals.TRANSITIONS.items() if name.startswith("step_"))
+_OF_SAGAS = tuple(signal for name, signal in signals.TRANSITIONS.items() if name.startswith("saga_"))
 # What they say of a step shows in what it becomes.
 _NO_ENDS = (StepNotStarted, ConditionMet, ConditionNotMet)
 _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 _BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
+
+
+class Heard(NamedTuple):
+    """Whether signals have receivers; asked once for a batch. A worker's console hears of sagas only."""
+
+    sagas: bool
+    steps: bool
+
+
+def heard() -> Heard:
+    """Look who listens."""
+    return Heard(any(each.receivers for each in _OF_SAGAS), any(each.receivers for each in _OF_STEPS))
 
 
 def note(
@@ -42,19 +55,19 @@ def note(
     before: SagaState,
     decision: Decision,
     outcome: Outcome | None = None,
+    *,
+    steps: bool = True,
 ) -> None:
     """Add to ``recorded`` what ``decision`` changed in a saga that was ``before``, if somebody listens.
 
-    ``outcome``: of the attempt it was about, if it was about one.
+    ``outcome``: of the attempt it was about, if it was about one. ``steps``: False when what became of steps
+    is nobody's concern.
     """
-    # The console hears of ends only: what most attempts lead to is then looked at no further.
-    is_step_only = outcome is not None and work.state.status is before.status
-    if is_step_only and not (outcome.task.program.hooks or _steps_are_heard()):  # type: ignore[union-attr]
-        return
     program = outcome.task.program if outcome else _registered(work)
     if program is None:
         return
-    for signal, facts in _changes(before, decision, work.state, outcome):
+    after = work.state
+    for signal, facts in _changes(before, decision, after, outcome) if steps else _of_saga(before, after):
         if is_wanted(program, signal, facts["status"], facts.get("step", ""), undo=facts.get("undo", False)):
             transition = Transition(
                 signal=signal,
@@ -63,10 +76,6 @@ def note(
                 **facts,
             )
             recorded.transitions.append((program, transition))
-
-
-def _steps_are_heard() -> bool:
-    return any(signals.TRANSITIONS[name].receivers for name in _OF_STEPS)
 
 
 def note_saga(

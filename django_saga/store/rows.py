@@ -56,7 +56,7 @@ class StepRow:
     @property
     def undo(self) -> bool:
         """True when the open attempt is one of the compensation."""
-        return self.status in (StepStatus.UNDOING, StepStatus.UNDO_SCHEDULED)
+        return self.status in _UNDO
 
     def state(self) -> StepState:
         """Give the step as the machine sees it: an attempt under way is a lease, not a state."""
@@ -130,6 +130,7 @@ class StepRow:
         )
 
 
+_UNDO = frozenset({StepStatus.UNDOING, StepStatus.UNDO_SCHEDULED})
 _AT_REST: dict[str, StepStatus] = {status.value: status for status in StepStatus} | {
     StepStatus.RUNNING: StepStatus.SCHEDULED,
     StepStatus.UNDOING: StepStatus.UNDO_SCHEDULED,

@@ -90,22 +90,24 @@ def as_array(values: Sequence[Any]) -> str:
 
     psycopg would take the list, and spend several times as long on it as the server does on the rows.
     """
-    if values and type(values[0]) is UUID:
+    if not values:
+        return "{}"
+    first, last = values[0], values[-1]
+    if first == last and values.count(first) == len(values):
+        # Most columns hold one value: no owner, no deadline, the one time of a batch.
+        return f"{{{','.join([_element(first)] * len(values))}}}"
+    if type(first) is UUID or type(last) is UUID:
         # Mostly each another: looking them up takes as long as writing them.
         return f"{{{','.join(['NULL' if value is None else value.hex for value in values])}}}"
-    # Columns repeat themselves (names, states, the one time of a batch): each value is written once.
-    written: dict[Any, str] = {None: "NULL"}
-    elements = []
-    for value in values:
-        text = written.get(value)
-        if text is None:
-            text = written[value] = _element(value)
-        elements.append(text)
-    return f"{{{','.join(elements)}}}"
+    # Others repeat themselves (names, states): each value is written once.
+    written = {value: _element(value) for value in set(values)}
+    return f"{{{','.join(map(written.__getitem__, values))}}}"
 
 
 def _element(value: Any) -> str:
     kind = type(value)
+    if value is None:
+        return "NULL"
     if kind is UUID:
         return value.hex  # type: ignore[no-any-return]
     if kind is int or kind is bool:
