@@ -158,9 +158,36 @@ def b9() -> Iterator[Figure]:
             yield f"peak memory, {at_once} at a time", process.peak_memory(), "MiB"
 
 
+def b10() -> Iterator[Figure]:
+    """What sagas asleep cost an idle worker, and how fast 10,000 go on that wake up at the same instant."""
+    from benchmarks.sagas import LaterOrderSaga, OrderSaga
+
+    _empty()
+    alone = _idle_share()
+    for _ in range(10):
+        LaterOrderSaga.bulk_start([None] * 10_000)
+    yield "processor of an idle worker", alone * 100, "%"
+    yield "beside 100,000 sagas asleep", _idle_share() * 100, "%"
+    awake, _ = _drained(OrderSaga, 10_000, 1)
+    _empty()
+    with server.worker():
+        _drain_now(OrderSaga, 100)
+        LaterOrderSaga.bulk_start([None] * 10_000)
+        # Two seconds from now, so that the worker has long looked when it comes.
+        at = _ask(
+            "WITH woken AS (UPDATE django_saga_sagastep SET due_at = clock_timestamp() + interval '2 s'"
+            " WHERE status = 'waiting' RETURNING due_at) SELECT max(due_at) FROM woken"
+        )
+        _wait_for_rest()
+        ended = _ask("SELECT max(finished_at) FROM django_saga_sagainstance")
+    rate = 10_000 / (ended - at).total_seconds()
+    yield "orders a second that wake up at once", rate, "1/s"
+    yield "as a share of orders that did not sleep", rate / awake, ""
+
+
 CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "B1": b1, "B2": b2, "B3": b3, "B4": b4, "B5": b5, "B6": b6, "B7": b7, "B8": b8,
-    "B9": b9,
+    "B9": b9, "B10": b10,
 }  # fmt: skip
 
 
@@ -182,11 +209,7 @@ def _drain_now(saga: Any, count: int) -> float:
     with transaction.atomic():
         handles = saga.bulk_start(inputs)
     began = _ask("SELECT clock_timestamp()")
-    while _ask(
-        "SELECT EXISTS (SELECT 1 FROM django_saga_sagainstance"
-        " WHERE status IN ('pending', 'running', 'compensating', 'stuck'))"
-    ):
-        time.sleep(0.02)
+    _wait_for_rest()
     assert connection.connection is not None
     ended = _ask(
         "SELECT max(finished_at) FROM django_saga_sagainstance WHERE id = ANY(%s)",
@@ -194,6 +217,23 @@ def _drain_now(saga: Any, count: int) -> float:
     )
     seconds: float = (ended - began).total_seconds()
     return seconds
+
+
+def _wait_for_rest() -> None:
+    while _ask(
+        "SELECT EXISTS (SELECT 1 FROM django_saga_sagainstance"
+        " WHERE status IN ('pending', 'running', 'compensating', 'stuck'))"
+    ):
+        time.sleep(0.02)
+
+
+def _idle_share() -> float:
+    """Give the share of a processor that a worker takes which has nothing to do, over ten seconds."""
+    with server.worker() as process:
+        time.sleep(2)  # it looks ever less often
+        before = process.processor_time()
+        time.sleep(10)
+        return (process.processor_time() - before) / 10
 
 
 def _took(saga_id: Any) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
-from django_saga import Context, PermanentFailure, Saga, SagaBuilder, action, for_each, step
+from django_saga import Context, PermanentFailure, Saga, SagaBuilder, action, for_each, sleep, step
 
 
 class OrderSaga(Saga):
@@ -34,6 +35,22 @@ class OrderSaga(Saga):
 
     @ship.compensation
     def recall(self, ctx: Context) -> None:
+        return None
+
+
+class LaterOrderSaga(OrderSaga):
+    """The same order, after a sleep."""
+
+    name = "bench.later_order"
+
+    rest = sleep(timedelta(days=1))
+
+    @step(after=[rest])
+    def reserve(self, ctx: Context) -> dict[str, object]:
+        return {"ok": True, "ref": "reservation"}
+
+    @reserve.compensation
+    def release(self, ctx: Context) -> None:
         return None
 
 

@@ -108,6 +108,13 @@ class WorkerProcess:
             sizes.append(int(found[1]) / 1024 if found else 0.0)
         return max(sizes)
 
+    def processor_time(self) -> float:
+        """Give the processor time of the worker's processes so far, in seconds."""
+        ticks = 0
+        for pid in (self.popen.pid, *self._children()):
+            ticks += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """Drain and end."""
         self.popen.terminate()
