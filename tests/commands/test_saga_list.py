@@ -283,9 +283,8 @@ def test_the_newest_are_read_from_the_end_of_the_key_without_sorting(arguments):
         if connection.vendor == "postgresql":
             # Small tables: without what a planner prefers for these, it shows what it can do. It still sorts
             # where there is no other way.
-            cursor.execute(
-                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-            )
+            for way in ("seqscan", "bitmapscan", "sort"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
         how = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
         cursor.execute(how + sql, params)
         plan = str(cursor.fetchall())
