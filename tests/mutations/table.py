@@ -98,8 +98,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/core/compensation.py",
-                "(StepStatus.SUCCEEDED, StepStatus.UNKNOWN)",
-                "(StepStatus.SUCCEEDED,)",
+                " or step.status is StepStatus.UNKNOWN:",
+                ":",
             ),
         ),
         f"{_SWEEP}[kill after-outcome unknown-by_caller]",
