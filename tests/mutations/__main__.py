@@ -68,7 +68,7 @@ def main() -> int:
         untouched = _copy(at / "untouched")
         tests = list(dict.fromkeys(mutation.test for mutation in chosen))
         print(f"{len(chosen)} mutations; first the {len(tests)} tests without any ...", flush=True)
-        green = _pytest(untouched, tests, limit=_TOO_LONG * 3)
+        green = _pytest(untouched, tests, limit=_TOO_LONG * 6)
         if green.code != _PASSED:
             print(f"The tests have to be green before anything is broken:\n{green.said}")
             return 1
