@@ -12,7 +12,7 @@ from django_saga import Saga, runtime
 from django_saga.core.events import StepNotStarted
 from django_saga.engine import atomic, attempt, journal, recovery
 from django_saga.engine.tasks import Outcome, Recorded, Task
-from django_saga.models import SagaInstance
+from django_saga.models import SagaInstance, SagaStep
 from django_saga.store import claims, definitions
 from django_saga.testing import assert_saga_invariants, shift_clock
 
@@ -27,9 +27,10 @@ def programs(saga: type[Saga]) -> dict[int, Any]:
     return {definitions.identify(DB, saga.program.definition): saga.program}
 
 
-def claim(saga: type[Saga], saga_id: UUID, limit: int = 10) -> list[Task]:
-    """Claim due steps as a worker of its own."""
+def claim(saga: type[Saga], saga_id: UUID, limit: int = 10, step: str = "") -> list[Task]:
+    """Claim due steps as a worker of its own; ``step``: that one only."""
     known = programs(saga)
+    step_id = SagaStep.objects.get(saga_id=saga_id, name=step).pk if step else None
     rows = claims.claim(
         DB,
         owner=uuid4(),
@@ -39,6 +40,7 @@ def claim(saga: type[Saga], saga_id: UUID, limit: int = 10) -> list[Task]:
         limit=limit,
         lease=LEASE,
         saga_id=saga_id,
+        step_id=step_id,
     )
     return recovery.load(DB, known, rows)
 

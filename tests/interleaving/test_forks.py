@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 def half_done() -> UUID:
     """Start a saga of whose two branches the left one is done."""
     saga_id = RaceForkSaga.start().id
-    [left] = [task for task in claim(RaceForkSaga, saga_id, limit=1) if task.row.name == "left"]
+    [left] = claim(RaceForkSaga, saga_id, step="left")
     record([attempt.run(left)])
     return saga_id
 
