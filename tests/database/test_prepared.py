@@ -59,14 +59,14 @@ def test_behind_a_pooler_that_is_declared_nothing_is_kept(monkeypatch):
 
 @pytest.mark.fault("F28")
 def test_a_session_that_lost_what_it_kept_costs_no_attempt_and_is_not_asked_to_again():
-    sagas = ChainSaga.bulk_start([{}] * 3)
+    sagas = ChainSaga.bulk_start([{}] * 10)  # however many outcomes share an insert, there are enough
     inserts = 0
 
     def lose(execute, sql, params, many, context):
         nonlocal inserts
         if sql.startswith("INSERT INTO django_saga_sagastep"):
             inserts += 1
-            if inserts == 2 * RUNS:
+            if inserts == RUNS:
                 # As behind a pooler, where the next transaction has another session, unnoticed by the driver.
                 context["connection"].connection.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
         return execute(sql, params, many, context)
@@ -74,7 +74,7 @@ def test_a_session_that_lost_what_it_kept_costs_no_attempt_and_is_not_asked_to_a
     with connection.execute_wrapper(lose):
         runtime.build_worker(using="default", concurrency=1, once=True).run()
 
-    assert [saga.status for saga in sagas] == ["completed"] * 3
+    assert [saga.status for saga in sagas] == ["completed"] * 10
     assert set(SagaStep.objects.values_list("attempt", flat=True)) == {1}
     run()
     assert (prepared._refused, kept()) == (True, [])
