@@ -204,6 +204,7 @@ def _empty() -> None:
         cursor.execute(
             "TRUNCATE django_saga_sagainstance, django_saga_sagastep, django_saga_sagaevent,"
             " django_saga_sagaoperation, django_saga_sagaworker, django_saga_sagalock, django_saga_sagagate"
+            " CASCADE"
         )
 
 
