@@ -95,7 +95,9 @@ def test_what_a_receiver_raises_is_logged_and_goes_no_further(caplog):
         signals.circuit_opened.disconnect(quit)
 
     assert is_open()
-    assert [record.getMessage() for record in caplog.records] == [
+    # A worker's console, if one was attached in this process, tells of the circuit as well.
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if "receiver" in line] == [
         "a receiver or hook of circuit_opened failed for step call of saga limit_circuit: SystemExit: no more"
     ]
 
