@@ -43,7 +43,7 @@ class LaterOrderSaga(OrderSaga):
 
     name = "bench.later_order"
 
-    rest = sleep(timedelta(days=1))
+    rest = sleep(timedelta(days=1), after=[])
 
     @step(after=[rest])
     def reserve(self, ctx: Context) -> dict[str, object]:
