@@ -10,7 +10,7 @@ from uuid import UUID
 from django_saga.core import shapes
 from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import span
-from django_saga.core.state import ASKING, OMITTED, PROBING
+from django_saga.core.state import ASKING, OMITTED, PROBING, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
@@ -32,6 +32,7 @@ _TURNS = {
     "saga_paused": "paused",
     "saga_resumed": "resumed",
     "undo_retried": "an operator had the compensation tried again",
+    "undo_skipped": "an operator skipped the compensation",
     "step_retried": "an operator had the step tried again",
     "step_skipped": "an operator skipped the step",
     "step_marked_done": "an operator marked the step as done",
@@ -198,6 +199,8 @@ class Tree:
             again = f"next {_tried(row)}" if row.attempt else _tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
             yield from ([f"waits: {one_line(told)}"] for told in self.story.waits_for(row))
+        elif row.reason == UNDO_SKIPPED:
+            yield [row.reason]
         elif row.reason and row.reason != OMITTED:
             yield [f"given up: {plain(row.reason)}"]
         if row.deadline_at and row.due_at:
