@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django_saga.admin import cells
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.core import shapes
-from django_saga.core.spans import span
+from django_saga.core.spans import between, span
 from django_saga.core.state import OMITTED, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
@@ -235,7 +235,7 @@ def event_took(event: SagaEvent) -> timedelta | None:
     """Give how long the attempt ran, when that is known."""
     if event.started_at is None or event.ended_at is None:
         return None
-    return event.ended_at - event.started_at
+    return between(event.started_at, event.ended_at)
 
 
 def worker_name(admin: ReadOnlyAdmin, worker: UUID, workers: Mapping[UUID, SagaWorker]) -> SafeString | str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django_saga.core import shapes
 from django_saga.core.plain import one_line, plain
-from django_saga.core.spans import span
+from django_saga.core.spans import between, span
 from django_saga.core.state import ASKING, OMITTED, PROBING, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
@@ -186,7 +186,7 @@ class Tree:
         """Say what an open step waits for, or why a closed one was given up."""
         now = self.story.now
         if row.status in OWNED_STEP:
-            since = f"since {span(now - row.claimed_at)}" if row.claimed_at else ""
+            since = f"since {span(between(row.claimed_at, now))}" if row.claimed_at else ""
             told = f"{_tried(row)} {row.attempt}: running on {self._worker(row.owner)} {since}".rstrip()
             lease = (
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"

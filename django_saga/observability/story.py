@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django_saga.core.outline import Node, of_saga, ordered
+from django_saga.core.spans import between
 from django_saga.core.states import LIVE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
 from django_saga.observability import families, locking, waits
@@ -58,7 +59,7 @@ class Attempt:
         """How long the step's function ran, when that is known."""
         if self.event.started_at is None or self.event.ended_at is None:
             return None
-        return self.event.ended_at - self.event.started_at
+        return between(self.event.started_at, self.event.ended_at)
 
 
 @dataclass(slots=True)
