@@ -14,7 +14,7 @@ from django_saga.core.state import ASKING, OMITTED, PROBING, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
-from django_saga.observability import families
+from django_saga.observability import families, guarded
 from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory, words
 from django_saga.observability.standing import took, why
@@ -174,6 +174,8 @@ class Tree:
             yield [f"result {one_line(json.dumps(row.result, ensure_ascii=False), 160)}"]
         if row is not None and row.compensation_data is not None:
             yield [f"data to undo it {one_line(json.dumps(row.compensation_data, ensure_ascii=False), 160)}"]
+        if effect := self.story.effects.get(step.node.name):
+            yield [f"{guarded.words(effect)}, {clock_time(effect.changed_at)}"]
         if undoing or step.undo_attempts:
             below = list(self._attempts(step.undo_attempts))
             if row is not None and undoing:
