@@ -18,6 +18,7 @@ from django_saga.admin.filters import BeganFilter, DefinitionFilter
 from django_saga.admin.locks import lock_lines
 from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.admin.story_page import event_lines, step_lines
+from django_saga.core.spans import between
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaLock, SagaOperation, SagaStep
 from django_saga.observability import advice, locking, standing, story
 
@@ -173,7 +174,7 @@ class SagaInstanceAdmin(EndlessAdmin):
 
     @admin.display(description=_("took"))
     def took(self, saga: SagaInstance) -> str:
-        return cells.length(saga.finished_at - saga.created_at if saga.finished_at else None)
+        return cells.length(between(saga.created_at, saga.finished_at) if saga.finished_at else None)
 
     @admin.display(description=_("deadline"))
     def deadline(self, saga: SagaInstance) -> SafeString | str:

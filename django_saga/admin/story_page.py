@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django_saga.admin import cells
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.core import shapes
-from django_saga.core.spans import span
-from django_saga.core.state import OMITTED
+from django_saga.core.spans import between, span
+from django_saga.core.state import OMITTED, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
 from django_saga.observability.story import Attempt, StepStory, Story
@@ -128,6 +128,8 @@ def open_words(
         yield format_html(_("attempt {} due {}"), row.attempt + 1, cells.when(row.due_at, now))
     elif row.reason == OMITTED:
         yield _("condition not met")
+    elif row.reason == UNDO_SKIPPED:
+        yield _("compensation skipped")
     elif row.reason:
         yield _("given up: %(reason)s") % {"reason": cells.short(row.reason)}
     if row.deadline_at and row.due_at:
@@ -216,6 +218,7 @@ def _event_words(event: SagaEvent) -> str:
         "saga_paused": _("paused"),
         "saga_resumed": _("resumed"),
         "undo_retried": _("compensation to be tried again"),
+        "undo_skipped": _("compensation skipped"),
         "step_retried": _("step to be tried again"),
         "step_skipped": _("step skipped"),
         "step_marked_done": _("step marked as done"),
@@ -232,7 +235,7 @@ def event_took(event: SagaEvent) -> timedelta | None:
     """Give how long the attempt ran, when that is known."""
     if event.started_at is None or event.ended_at is None:
         return None
-    return event.ended_at - event.started_at
+    return between(event.started_at, event.ended_at)
 
 
 def worker_name(admin: ReadOnlyAdmin, worker: UUID, workers: Mapping[UUID, SagaWorker]) -> SafeString | str:

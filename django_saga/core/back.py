@@ -9,7 +9,7 @@ from django_saga.core.compensation import wave
 from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import Cause, Event, StepEvent
-from django_saga.core.state import PAST_PIVOT, SagaState, StepState
+from django_saga.core.state import PAST_PIVOT, UNDO_SKIPPED, SagaState, StepState
 from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.exceptions import IllegalTransition
 
@@ -104,13 +104,27 @@ def condition_answered(
 def undo_retried(
     definition: SagaDefinition, state: SagaState, event: events.UndoRetried, now: datetime
 ) -> Decision:
-    step = state.steps.get(event.step)
-    if step is None or step.status is not StepStatus.UNDO_FAILED:
-        found = "not opened" if step is None else step.status
-        raise IllegalTransition(f"step {event.step} is {found}: only a dead compensation can be retried")
+    step = _dead_undo(state, event.step, "retried")
     # It waits for its turn again: compensations behind it may be being retried too.
     owed = step._replace(status=StepStatus(step.outcome), attempt=0, crashes=0, reason="")
     return undo_on(definition, state, {step.name: owed}, now, asked=step.name)
+
+
+def undo_skipped(
+    definition: SagaDefinition, state: SagaState, event: events.UndoSkipped, now: datetime
+) -> Decision:
+    step = _dead_undo(state, event.step, "skipped")
+    settled = step._replace(status=StepStatus.UNDONE, reason=UNDO_SKIPPED)
+    return undo_on(definition, state, {step.name: settled}, now)
+
+
+def _dead_undo(state: SagaState, name: str, what: str) -> StepState:
+    """Give the step ``name``, whose compensation is dead. Raises ``IllegalTransition`` if it is not."""
+    step = state.steps.get(name)
+    if step is None or step.status is not StepStatus.UNDO_FAILED:
+        found = "not opened" if step is None else step.status
+        raise IllegalTransition(f"step {name} is {found}: only a dead compensation can be {what}")
+    return step
 
 
 def undo_on(

@@ -192,9 +192,16 @@ class UndoRetried(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled(Event):
-    """An operator's word about a step that is dead past the pivot."""
+    """An operator's word about a step that is dead past the pivot, or about a dead compensation."""
 
     step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoSkipped(Settled):
+    """Its compensation is not tried again: there is nothing left to undo, or it is to stay."""
+
+    kind: ClassVar[str] = "undo_skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +275,7 @@ EVENTS: dict[str, type[Event]] = {
         DeadlinePassed,
         CancelRequested,
         UndoRetried,
+        UndoSkipped,
         StepRetried,
         StepSkipped,
         StepMarkedDone,

@@ -158,8 +158,11 @@ RULES: dict[tuple[SagaStatus, type[Event]], Rule] = {
     (SagaStatus.COMPENSATING, events.StepWaits): back.waits_while_undoing,
     (SagaStatus.COMPENSATING, events.ConditionMet): back.condition_answered,
     (SagaStatus.COMPENSATING, events.ConditionNotMet): back.condition_answered,
-    (SagaStatus.COMPENSATING, events.UndoRetried): back.undo_retried,
-    (SagaStatus.STUCK, events.UndoRetried): back.undo_retried,
+    **{
+        (status, kind): rule
+        for status in (SagaStatus.COMPENSATING, SagaStatus.STUCK)
+        for kind, rule in ((events.UndoRetried, back.undo_retried), (events.UndoSkipped, back.undo_skipped))
+    },
     **{
         (status, kind): rule
         for status in (SagaStatus.RUNNING, SagaStatus.STUCK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 _UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -16,6 +16,11 @@ _UNITS = {
 }
 _PAIRS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|[smhdw])\s*", re.ASCII)
+
+
+def between(since: datetime, until: datetime) -> timedelta:
+    """Give the time from ``since`` to ``until``, at least none: a clock may have been set back meanwhile."""
+    return max(until - since, timedelta(0))
 
 
 def span(length: timedelta) -> str:

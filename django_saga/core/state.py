@@ -25,6 +25,8 @@ PROBING = "being probed"
 ASKING = "asking its condition"
 # Why a step was passed over: its condition said that it is not to run.
 OMITTED = "condition not met"
+# Why a step counts as undone though its compensation was dead: a person said so.
+UNDO_SKIPPED = "compensation skipped"
 
 
 class StepState(NamedTuple):

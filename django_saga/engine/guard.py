@@ -21,7 +21,7 @@ from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.core import encoding
-from django_saga.exceptions import EffectRefused
+from django_saga.exceptions import EffectRefused, NothingToUndo, SagaError
 from django_saga.store import effects
 from django_saga.store.effects import Status
 
@@ -43,7 +43,7 @@ def do_once(key: str, effect: Callable[[], Any], *, using: str | None = None) ->
                     f"The effect {key} came after its compensation, and was not carried out: its saga has "
                     "turned back."
                 )
-            return None if found.result is None else encoding.decode(found.result)
+            return encoding.decode(_given(found, key))
         text = _encoded(effect(), f"what the effect {key} returned")
         effects.note(using, stem, Status.DONE, text)
         return encoding.decode(text)
@@ -54,8 +54,9 @@ def undo_once(key: str, compensation: Callable[[Any], Any], *, using: str | None
     it did.
 
     ``key`` is the compensation's ``ctx.idempotency_key``. When there was no effect, or it was undone before,
-    nothing is called; from then on the effect is refused. One transaction, as for ``do_once``. Raises
-    ``ValueError`` for another key.
+    nothing is called; from then on the effect is refused. A ``compensation`` that raises ``NothingToUndo``
+    counts as one that did nothing. One transaction, as for ``do_once``. Raises ``ValueError`` for another
+    key.
     """
     using = using or get_settings().database
     stem = _stem(key, "undo")
@@ -65,8 +66,13 @@ def undo_once(key: str, compensation: Callable[[Any], Any], *, using: str | None
         found = effects.locked(using, stem)
         if found.status != Status.DONE:
             return False
-        compensation(None if found.result is None else encoding.decode(found.result))
+        result = encoding.decode(_given(found, key))
+        # Before the call, so that one within it finds it undone.
         effects.note(using, stem, Status.UNDONE, None)
+        try:
+            compensation(result)
+        except NothingToUndo:
+            return False
         return True
 
 
@@ -76,6 +82,18 @@ def forget_effects(older_than: timedelta, *, using: str | None = None) -> int:
     After that they could happen again: choose it longer than any saga runs and any call can be late.
     """
     return effects.forget(using or get_settings().database, older_than)
+
+
+def _given(found: effects.Effect, key: str) -> str:
+    """Give what an effect gave. Raises ``SagaError`` while it has not returned: only its own transaction can
+    see that.
+    """
+    if found.result is None:
+        raise SagaError(
+            f"{key} is under way in this very transaction, and was asked for again within it. Give a part of "
+            'it a key of its own, such as f"{ctx.saga_id}:{ctx.step}.part:do".'
+        )
+    return found.result
 
 
 def _stem(key: str, phase: str) -> str:

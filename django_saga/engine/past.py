@@ -37,7 +37,8 @@ def look(using: str, saga_id: UUID, at: datetime, *, tracebacks: bool = False) -
     told = list(events if tracebacks else events.defer("traceback"))
     if saga is None or not told:
         raise SagaNotFound(f"There is no saga {saga_id}.")
-    until = [event for event in told if event.at <= at]
+    # The order is that of the rows: where the database's clock was set back, times are not in order.
+    until = told[: max((place for place, event in enumerate(told, 1) if event.at <= at), default=0)]
     if not until:
         raise SagaNotFound(f"Saga {saga_id} was not there yet at {at}: it was started at {told[0].at}.")
     since = told[len(until) :]

@@ -160,6 +160,8 @@ def _taken_along(old: StepState | None, step: StepState) -> tuple[str, bool, str
     if old.is_open and not old.undoing and (step.undoing or not step.is_open):
         # It waited for another attempt. Where it was in doubt, it may be about to be undone already.
         return "step_failed", False, step.outcome.value
+    if old.status is StepStatus.UNDO_FAILED and step.status is StepStatus.UNDONE:
+        return "step_undone", True, step.status.value  # a person had the compensation skipped
     if old.status is StepStatus.UNDO_FAILED and step.status is not StepStatus.UNDO_FAILED:
         return "step_retried", True, StepStatus.UNDO_SCHEDULED.value
     if old.is_dead and step.status is StepStatus.SCHEDULED:

@@ -82,6 +82,8 @@ def _step_json(story: Story, step: StepStory, tracebacks: bool) -> dict[str, Any
             "compensation_result": row.undo_result,
             "error": row.error,
         }
+    effect = story.effects.get(step.node.name)
+    told["guarded_effect"] = effect and {"status": effect.status, "changed_at": _iso(effect.changed_at)}
     told["attempts"] = [_attempt_json(attempt, tracebacks) for attempt in step.attempts]
     told["compensation_attempts"] = [_attempt_json(attempt, tracebacks) for attempt in step.undo_attempts]
     return told

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django_saga.core import shapes
 from django_saga.core.plain import one_line, plain
-from django_saga.core.spans import span
-from django_saga.core.state import ASKING, OMITTED, PROBING
+from django_saga.core.spans import between, span
+from django_saga.core.state import ASKING, OMITTED, PROBING, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
-from django_saga.observability import families
+from django_saga.observability import families, guarded
 from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory, words
 from django_saga.observability.standing import took, why
@@ -32,6 +32,7 @@ _TURNS = {
     "saga_paused": "paused",
     "saga_resumed": "resumed",
     "undo_retried": "an operator had the compensation tried again",
+    "undo_skipped": "an operator skipped the compensation",
     "step_retried": "an operator had the step tried again",
     "step_skipped": "an operator skipped the step",
     "step_marked_done": "an operator marked the step as done",
@@ -173,6 +174,8 @@ class Tree:
             yield [f"result {one_line(json.dumps(row.result, ensure_ascii=False), 160)}"]
         if row is not None and row.compensation_data is not None:
             yield [f"data to undo it {one_line(json.dumps(row.compensation_data, ensure_ascii=False), 160)}"]
+        if effect := self.story.effects.get(step.node.name):
+            yield [f"{guarded.words(effect)}, {clock_time(effect.changed_at)}"]
         if undoing or step.undo_attempts:
             below = list(self._attempts(step.undo_attempts))
             if row is not None and undoing:
@@ -185,7 +188,7 @@ class Tree:
         """Say what an open step waits for, or why a closed one was given up."""
         now = self.story.now
         if row.status in OWNED_STEP:
-            since = f"since {span(now - row.claimed_at)}" if row.claimed_at else ""
+            since = f"since {span(between(row.claimed_at, now))}" if row.claimed_at else ""
             told = f"{_tried(row)} {row.attempt}: running on {self._worker(row.owner)} {since}".rstrip()
             lease = (
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"
@@ -198,6 +201,8 @@ class Tree:
             again = f"next {_tried(row)}" if row.attempt else _tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
             yield from ([f"waits: {one_line(told)}"] for told in self.story.waits_for(row))
+        elif row.reason == UNDO_SKIPPED:
+            yield [row.reason]
         elif row.reason and row.reason != OMITTED:
             yield [f"given up: {plain(row.reason)}"]
         if row.deadline_at and row.due_at:

@@ -71,7 +71,8 @@ def _dead(story: Story, step: StepStory) -> Advice:
         told = f"{told}: {one_line(step.row.error)}"
     todo = _(
         "Mend the cause, then have it tried again, in “manage.py shell”. "
-        "What it would have undone still stands until then."
+        "What it would have undone still stands until then. If it was undone by hand, or is to stay, "
+        "skip_compensation says so."
     )
     return Advice(plain(f"{told.rstrip('.')}. {todo}"), _call(story, "retry_compensation", step.row.name))
 

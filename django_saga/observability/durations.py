@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import timedelta
 from statistics import median
 
+from django_saga.core.spans import between
 from django_saga.core.states import SagaStatus
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance
 
@@ -26,5 +27,5 @@ def medians(using: str, name: str, version: int) -> dict[str, timedelta]:
     took: dict[str, list[float]] = defaultdict(list)
     for step, started_at, ended_at in ended.values_list("step", "started_at", "ended_at"):
         if started_at is not None and ended_at is not None:
-            took[step].append((ended_at - started_at).total_seconds())
+            took[step].append(between(started_at, ended_at).total_seconds())
     return {step: timedelta(seconds=median(seconds)) for step, seconds in took.items()}

@@ -1,4 +1,4 @@
-"""Whether this code fits the sagas in flight, and whether workers that are there serve them.
+"""Whether this code fits the sagas in flight, whether workers serve them, and whether all locks are theirs.
 
 Reads rows of sagas in flight only, by their index, however many have ended.
 """
@@ -10,19 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db.models import Count
 
 from django_saga.conf import get_settings
 from django_saga.core.difference import Change, changes
+from django_saga.core.states import SagaStatus
 from django_saga.core.stored import from_data, to_data
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.exceptions import UnknownSaga
-from django_saga.models import SagaDefinition, SagaStep, SagaWorker
+from django_saga.models import SagaDefinition, SagaLock, SagaStep, SagaWorker
 from django_saga.store import clock, in_flight
 
 SAME, CHANGED, MISSING = "same", "changed", "missing"
+_SHOWN = 100  # orphaned locks, of which there are none
 
 
 class Left(NamedTuple):
@@ -56,7 +59,7 @@ class Version:
 
 
 class Wrong(NamedTuple):
-    """One thing that is wrong: ``kind`` is invalid, changed, missing or unserved."""
+    """One thing that is wrong: ``kind`` is invalid, changed, missing, unserved or orphaned (a lock is)."""
 
     kind: str
     saga: str
@@ -75,12 +78,17 @@ class Fit:
     @property
     def fits(self) -> bool:
         """True when this code carries every saga in flight."""
-        return all(wrong.kind == "unserved" for wrong in self.wrong)
+        return all(wrong.kind in ("unserved", "orphaned") for wrong in self.wrong)
 
     @property
     def served(self) -> bool:
         """True when workers that are there carry every saga in flight."""
         return all(wrong.kind != "unserved" for wrong in self.wrong)
+
+    @property
+    def orphaned(self) -> bool:
+        """True when a saga that has ended holds a lock, or stands in line for one."""
+        return any(wrong.kind == "orphaned" for wrong in self.wrong)
 
 
 def look(using: str) -> Fit:
@@ -89,7 +97,11 @@ def look(using: str) -> Fit:
     workers = _workers(using, now)
     versions = [_version(using, row, workers) for row in _in_flight(using)]
     versions.sort(key=lambda version: (version.name, version.version))
-    wrong = [*_invalid(), *(found for version in versions for found in _judge(version))]
+    wrong = [
+        *_invalid(),
+        *(found for version in versions for found in _judge(version)),
+        *_orphans(using),
+    ]
     return Fit(versions, wrong, now)
 
 
@@ -208,4 +220,24 @@ def _judge(version: Version) -> Iterator[Wrong]:
             str(version),
             f"No worker that is there serves its queues {', '.join(version.unserved)}.",
             f"Run a saga_worker with --queues {','.join(version.unserved)}.",
+        )
+
+
+def _orphans(using: str) -> Iterator[Wrong]:
+    """A saga's locks go in the transaction that ends it. Whatever is left was left by other hands."""
+    ended = [status.value for status in SagaStatus if status.is_terminal]
+    left = SagaLock.objects.using(using).filter(saga__status__in=ended).order_by("saga_id", "target")
+    targets: dict[tuple[UUID, str, str], list[str]] = defaultdict(list)
+    for saga_id, name, status, target in left.values_list("saga_id", "saga__name", "saga__status", "target")[
+        :_SHOWN
+    ]:
+        targets[saga_id, name, status].append(target)
+    for (saga_id, name, status), held in targets.items():
+        yield Wrong(
+            "orphaned",
+            f"{name} {saga_id}",
+            f"It is {status} and has locks all the same, which others are refused for or wait for:"
+            f" {', '.join(held)}.",
+            "Only rows that were changed by hand are left so. Delete the locks:"
+            f' SagaLock.objects.filter(saga_id="{saga_id}").delete()',
         )

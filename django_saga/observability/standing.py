@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_saga.core import lanes
-from django_saga.core.spans import span
+from django_saga.core.spans import between, span
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaInstance, SagaStep
@@ -70,7 +70,7 @@ def took(saga: SagaInstance) -> str:
     """Say how long an ended ``saga`` took."""
     if saga.finished_at is None:
         return ""
-    return _("took %(span)s") % {"span": span(saga.finished_at - saga.created_at)}
+    return _("took %(span)s") % {"span": span(between(saga.created_at, saga.finished_at))}
 
 
 def _live(step: SagaStep, now: datetime) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django_saga.core.outline import Node, of_saga, ordered
+from django_saga.core.spans import between
 from django_saga.core.states import LIVE_STEP, OWNED_STEP, SagaStatus, StepStatus
-from django_saga.models import SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
-from django_saga.observability import families, locking, waits
+from django_saga.models import SagaEffect, SagaEvent, SagaGate, SagaInstance, SagaStep, SagaWorker
+from django_saga.observability import families, guarded, locking, waits
 from django_saga.observability.families import Children, Parent
 from django_saga.observability.locking import LockStory
 from django_saga.store import clock
@@ -58,7 +59,7 @@ class Attempt:
         """How long the step's function ran, when that is known."""
         if self.event.started_at is None or self.event.ended_at is None:
             return None
-        return self.event.ended_at - self.event.started_at
+        return between(self.event.started_at, self.event.ended_at)
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class Story:
     gates: list[SagaGate] = field(default_factory=list)
     parent: Parent | None = None
     children: dict[str, Children] = field(default_factory=dict)  # by step
+    effects: dict[str, SagaEffect] = field(default_factory=dict)  # guarded ones, by step
 
     @property
     def turns(self) -> list[SagaEvent]:
@@ -130,8 +132,8 @@ class Story:
 def read(
     using: str, saga: SagaInstance, *, events: int, tracebacks: bool = False, payloads: bool = True
 ) -> Story:
-    """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events; in two more
-    if it may have locks, and one while a step waits.
+    """Read the story of ``saga`` in four queries, with at most ``events`` of its newest events; in one more
+    for effects that are guarded, two if it may have locks, and one while a step waits.
     """
     steps = SagaStep.objects.using(using).filter(saga_id=saga.pk)
     history = SagaEvent.objects.using(using).filter(saga_id=saga.pk)
@@ -150,6 +152,8 @@ def read(
     story.gates = waits.gates(using, saga, rows)
     story.parent = families.parent(using, saga)
     starting = {node.name for node in nodes if node.starts}
+    atomic = {node.name for node in nodes if node.atomic}
+    story.effects = guarded.of_steps(using, saga, [row for row in rows if row.name not in atomic])
     story.children = {row.name: families.children(using, row) for row in rows if row.name in starting}
     return story
 

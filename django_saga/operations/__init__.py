@@ -6,6 +6,7 @@ from django_saga.operations.actions import (
     mark_done,
     retry_compensation,
     retry_step,
+    skip_compensation,
     skip_step,
 )
 from django_saga.operations.approvals import approve, reject
@@ -27,5 +28,6 @@ __all__ = [
     "resume",
     "retry_compensation",
     "retry_step",
+    "skip_compensation",
     "skip_step",
 ]

@@ -17,6 +17,7 @@ from django_saga.core.events import (
     StepRetried,
     StepSkipped,
     UndoRetried,
+    UndoSkipped,
 )
 from django_saga.dsl.registry import registry
 from django_saga.engine import announcing, journal, wake
@@ -43,6 +44,15 @@ def retry_compensation(
 ) -> None:
     """Have a dead compensation tried again, with fresh attempts. Raises as ``cancel`` does."""
     act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
+
+
+def skip_compensation(saga_id: UUID | str, step: str, *, by: str, why: str, using: str | None = None) -> None:
+    """Have ``step`` count as undone though its compensation is dead: what it did was undone by other means,
+    or is to stay. Raises as ``cancel`` does, ``ValueError`` without a reason.
+    """
+    if not why.strip():
+        raise ValueError(f"skip_compensation of step {step}: say why it needs no undoing any more (why=…)")
+    act("skip compensation", saga_id, UndoSkipped(step=step), step=step, by=by, why=why, using=using)
 
 
 def retry_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.db import connections
 
 from django_saga.models import SagaEffect
-from django_saga.store import clock, sql
+from django_saga.store import clock, locks, sql
 
 Status = SagaEffect.Status
 _BATCH = 5_000
@@ -27,8 +27,16 @@ class Effect(NamedTuple):
 
 def begin(using: str, key: str, status: str) -> bool:
     """Write that an effect is ``status``; False when there is a row already."""
-    columns = ("effect_key", "status", "changed_at")
-    return sql.insert(using, SagaEffect, columns, [(key, status, clock.now(using))], ignore=True) == 1
+    row = (key, status, clock.now(using))
+    if locks.collides_quietly(using):
+        return sql.insert(using, SagaEffect, ("effect_key", "status", "changed_at"), [row], ignore=True) == 1
+    # An insert that is ignored keeps a shared lock on the row it met: several who did would then wait for
+    # each other to change it. This one locks it for itself, and counts two for a row that it met and changed.
+    statement = (
+        f"INSERT INTO {sql.table(SagaEffect)} (effect_key, status, changed_at) VALUES (%s, %s, %s)"
+        " ON DUPLICATE KEY UPDATE changed_at = changed_at + INTERVAL 1 MICROSECOND"
+    )
+    return sql.execute(using, statement, row) == 1
 
 
 def locked(using: str, key: str) -> Effect:

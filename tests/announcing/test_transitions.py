@@ -106,6 +106,16 @@ def test_a_saga_that_gets_stuck_is_resumed_and_undone(lab, heard):
     ]
 
 
+def test_a_compensation_that_a_person_skips_is_told_of_as_done(lab, heard):
+    saga = WorkerChain.start({"charge": "permanent", "reserve:undo": "fail | fail | fail |"})
+    lab.run()
+    heard.clear()
+
+    operations.skip_compensation(saga.id, "reserve", by="ada", why="put back by hand")
+
+    assert heard.words == ["step_undone reserve undo 3: undone", "saga_finished stuck: compensated"]
+
+
 def test_a_step_in_doubt_is_told_of_as_such(lab, heard):
     WorkerChain.start({"ship": "unknown | unknown | unknown"})
 

@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 from django_saga import Saga, step
 from django_saga.core.stored import to_data
 from django_saga.dsl.registry import registry
-from django_saga.models import SagaDefinition, SagaWorker
+from django_saga.models import SagaDefinition, SagaLock, SagaWorker
 from django_saga.store import clock, definitions
-from tests.commands.rows import a_definition, a_saga, a_step, a_worker
+from tests.commands.rows import a_definition, a_lock, a_saga, a_step, a_worker
 from tests.commands.screen import Screen, cells, settled, written
 from tests.sagas.view_sagas import ViewedSaga
 
@@ -102,6 +102,35 @@ def test_a_saga_that_left_the_code_is_reported_with_the_way_out(working):
         ),
     ]
     assert [v["code"] for v in found["in_flight"]] == ["missing", "missing"]
+
+
+@pytest.mark.fault("F54")
+@pytest.mark.parametrize("held", [True, None], ids=["held", "waited for"])
+@pytest.mark.parametrize("status", ["completed", "compensated", "superseded"])
+def test_a_lock_of_a_saga_that_has_ended_is_reported_with_the_way_out(status, held):
+    stuck, ended = a_saga("stuck"), a_saga(status)
+    a_lock(stuck, "order:1", held=True)
+    for target in ("order:7", "order:8"):
+        a_lock(ended, target, held=held)
+
+    _, found = told()
+
+    [wrong] = [problem for problem in found["problems"] if problem["kind"] == "orphaned"]
+    assert (found["orphaned"], wrong["saga"]) == (True, f"order {ended.pk}")
+    assert "order:7, order:8." in wrong["message"]
+    exec(wrong["hint"].partition("Delete the locks: ")[2], {"SagaLock": SagaLock})  # noqa: S102
+    assert list(SagaLock.objects.values_list("target", flat=True)) == ["order:1"]
+    assert told()[1]["orphaned"] is False
+
+
+@pytest.mark.fault("F54")
+def test_an_orphaned_lock_does_not_say_that_the_code_is_wrong():
+    a_lock(a_saga("completed"), "order:7", held=True)
+
+    code, said = checked()
+
+    assert code == 3
+    assert "It is completed and has locks all the same" in " ".join(said.split())
 
 
 @pytest.mark.fault("F64")

@@ -20,6 +20,7 @@ from django_saga.core.events import (
     StepUnknown,
     StepWaits,
     UndoRetried,
+    UndoSkipped,
 )
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import CompensationPolicy, FailurePolicy, SagaStatus, StepStatus
@@ -92,6 +93,8 @@ class Laws:
         noted = dict(ledger)
         if isinstance(event, UndoRetried):
             noted[event.step] = noted[event.step]._replace(undo="")
+        elif isinstance(event, UndoSkipped):
+            noted[event.step] = noted[event.step]._replace(undo="undone")
         elif isinstance(event, StepEvent) and not isinstance(event, StepNotStarted):
             noted[event.step] = self._tried(noted[event.step], event, after)
         for name, step in changed.items():

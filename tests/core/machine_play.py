@@ -278,6 +278,10 @@ class Player:
         """Have a dead compensation tried again by an operator."""
         self.feed(events.UndoRetried(step=name))
 
+    def skip_undo(self, name: str) -> None:
+        """Have a dead compensation skipped by an operator."""
+        self.feed(events.UndoSkipped(step=name))
+
     def feed(self, event: Event) -> None:
         """Feed ``event`` to the machine, as the engine does, and check all laws."""
         own = getattr(event, "step", "")

@@ -139,3 +139,47 @@ def test_only_a_dead_compensation_can_be_retried(name):
         IllegalTransition, match=f"step {name} is .*: only a dead compensation can be retried"
     ):
         player.retry_undo(name)
+
+
+# --- a person says that nothing is left to undo ---------------------------------------------------
+
+
+def test_a_stuck_saga_whose_dead_compensation_is_skipped_ends_compensated():
+    player = stuck("a b<a", dead="a")
+
+    player.skip_undo("a")
+
+    step = player.state.steps["a"]
+    assert (player.state.status, step.status) == (SagaStatus.COMPENSATED, StepStatus.UNDONE)
+    assert (step.outcome, step.reason) == ("succeeded", "compensation skipped")
+    assert player.folded() == player.state
+
+
+def test_a_saga_stays_stuck_until_every_dead_compensation_was_skipped():
+    player = stuck("a b<a", dead="ab")
+
+    player.skip_undo("a")
+    assert player.state.status is SagaStatus.STUCK
+    player.skip_undo("b")
+
+    assert player.state.status is SagaStatus.COMPENSATED
+
+
+@pytest.mark.parametrize("policy", [CompensationPolicy.STOP, CompensationPolicy.SKIP_DEPENDENTS])
+def test_what_a_dead_compensation_held_back_has_its_turn_once_that_is_skipped(policy):
+    player = stuck("a b<a", dead="b", policy=policy)
+    assert player.statuses()["a"] == "succeeded"
+
+    player.skip_undo("b")
+
+    assert (player.state.status, player.statuses()["a"]) == (SagaStatus.COMPENSATING, "undo_scheduled")
+    player.end("a")
+    assert player.state.status is SagaStatus.COMPENSATED
+
+
+@pytest.mark.parametrize("name", ["b", "z", "nobody"])
+def test_only_a_dead_compensation_is_skipped(name):
+    player = stuck("a b<a", dead="a")
+
+    with pytest.raises(IllegalTransition, match="only a dead compensation can be skipped"):
+        player.skip_undo(name)

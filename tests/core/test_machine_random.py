@@ -212,6 +212,11 @@ class Sagas(RuleBasedStateMachine):
     def retry_a_dead_compensation(self, data: st.DataObject) -> None:
         self.player.retry_undo(data.draw(st.sampled_from(self._dead())))
 
+    @precondition(lambda self: self._dead())
+    @rule(data=st.data())
+    def skip_a_dead_compensation(self, data: st.DataObject) -> None:
+        self.player.skip_undo(data.draw(st.sampled_from(self._dead())))
+
     # --- what holds
 
     @invariant()

@@ -8,7 +8,7 @@ the way: the number of ways from the start to a rest. Walked are, for every grap
 * cancel and deadline at every point; and whatever turns a saga back finds any of the open steps in flight
 * steps in flight then that are found unwanted before they began
 * looks that find nothing yet, of steps that wait and of compensations that do
-* dead compensations retried by an operator, as often as listed, at every point
+* dead compensations retried or skipped by an operator, as often as listed, at every point
 
 After each event all of ``machine_laws`` hold. Every history comes to rest (completed, compensated or stuck)
 within the events that its tries allow. The numbers are asserted, so that nothing is walked less by accident.
@@ -26,7 +26,14 @@ import pytest
 
 from django_saga.core import machine
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import CancelRequested, DeadlinePassed, Event, SagaStarted, UndoRetried
+from django_saga.core.events import (
+    CancelRequested,
+    DeadlinePassed,
+    Event,
+    SagaStarted,
+    UndoRetried,
+    UndoSkipped,
+)
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import CompensationPolicy, FailurePolicy, StepStatus
 from django_saga.core.waits import WAITING as WAITS
@@ -42,7 +49,7 @@ CRASH_LIMIT = 1
 
 
 class Bounds(NamedTuple):
-    """What is walked: numbers of steps, kinds of step, ways to end, tries, operator's retries."""
+    """What is walked: numbers of steps, kinds of step, ways to end, tries, operator's words."""
 
     sizes: tuple[int, ...]
     kinds: tuple[str, ...]
@@ -80,13 +87,13 @@ WALKS = {
         Bounds((4,), PLAIN, ("succeeded", "permanent"), ("succeeded",), failure_policy=WAITING),
         Walked(definitions=31, states=3763, events=10108, histories=276204, longest=9),
     ),
-    "three steps, dead compensations that stop the others, an operator's two retries": (
+    "three steps, dead compensations that stop the others, an operator's two words": (
         DEAD._replace(policy=CompensationPolicy.STOP),
-        Walked(definitions=40, states=11280, events=24692, histories=3574608, longest=11),
+        Walked(definitions=40, states=11280, events=28500, histories=4945124, longest=11),
     ),
-    "three steps, dead compensations that hold back those that follow, an operator's two retries": (
+    "three steps, dead compensations that hold back those that follow, an operator's two words": (
         DEAD._replace(policy=CompensationPolicy.SKIP_DEPENDENTS),
-        Walked(definitions=40, states=10224, events=23268, histories=4898343, longest=11),
+        Walked(definitions=40, states=10224, events=26324, histories=6825407, longest=11),
     ),
     "four steps, a dead compensation holds back those that follow": (
         Bounds(
@@ -97,13 +104,13 @@ WALKS = {
             operator=1,
             policy=CompensationPolicy.SKIP_DEPENDENTS,
         ),
-        Walked(definitions=31, states=12292, events=30805, histories=15039844, longest=11),
+        Walked(definitions=31, states=12292, events=34264, histories=18241713, longest=11),
     ),
-    "one or two steps, all kinds, all ways to end, two tries each, an operator's retry": (
+    "one or two steps, all kinds, all ways to end, two tries each, an operator's word": (
         Bounds((1, 2), KINDS, DO, UNDO, attempts=2, undo_attempts=2, operator=1),
-        Walked(definitions=30, states=7656, events=50252, histories=3184742852814, longest=17),
+        Walked(definitions=30, states=7656, events=50986, histories=3222631324726, longest=17),
     ),
-    "three steps, failures of each kind, dead compensations, an operator's two retries": (
+    "three steps, failures of each kind, dead compensations, an operator's two words": (
         Bounds(
             (3,),
             BARE,
@@ -111,7 +118,7 @@ WALKS = {
             ("succeeded", "permanent"),
             operator=2,
         ),
-        Walked(definitions=40, states=21169, events=53091, histories=14421498, longest=11),
+        Walked(definitions=40, states=21169, events=61078, histories=20081260, longest=11),
     ),
     "three steps, two tries each, lost workers": (
         Bounds((3,), BARE, ("succeeded", "failed", "lost"), ("succeeded",), attempts=2),
@@ -206,7 +213,7 @@ class Walk:
             assert seen is state or machine.decide(self.definition, seen, event, now=EPOCH) == decision
             after = machine.apply(state, decision)
             noted = self.laws.hold(ledger, state, event, after)
-            ways, length = self._from(after, noted, operator - isinstance(event, UndoRetried))
+            ways, length = self._from(after, noted, operator - isinstance(event, UndoRetried | UndoSkipped))
             histories += ways
             longest = max(longest, length + 1)
         assert histories, "a live saga has nothing to wait for"
@@ -236,6 +243,7 @@ class Walk:
             for step in state.steps.values():
                 if step.status is StepStatus.UNDO_FAILED:
                     yield UndoRetried(step=step.name)
+                    yield UndoSkipped(step=step.name)
 
 
 def _essence(step: StepState | None, mark: Mark) -> object:

@@ -46,7 +46,7 @@ def test_the_table_holds_these_moves_and_no_other():
     always = {"step_succeeded", "step_failed", "step_unknown", "step_waits", *word}
     always |= {"condition_met", "condition_not_met"}
     forward = {*always, "deadline_passed", "cancel_requested"}
-    back = {*always, "step_not_started", "undo_retried"}
+    back = {*always, "step_not_started", "undo_retried", "undo_skipped"}
 
     settled = {"step_retried", "step_skipped", "step_marked_done", "compensate_requested"}
 
@@ -60,7 +60,11 @@ def test_the_table_holds_these_moves_and_no_other():
         "compensating": back,
         "completed": {"taken_back"},
         "compensated": set(),
-        "stuck": {*settled, "undo_retried", "saga_resumed", "saga_superseded", "taken_back"},
+        "stuck": {
+            *settled,
+            *("undo_retried", "undo_skipped"),
+            *("saga_resumed", "saga_superseded", "taken_back"),
+        },
         "superseded": set(),
     }
 

@@ -1,4 +1,6 @@
-"""A TCP proxy before PostgreSQL that loses the reply of one COMMIT: sent, done, and the client cut off."""
+"""A TCP proxy before PostgreSQL that loses the reply of one COMMIT (sent, done, and the client cut off), or
+everything, as a network does that goes down.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,10 @@ class Proxy:
         self.lost = 0  # replies swallowed
         self._statement: bytes | None = None
         self._lock = threading.Lock()
+        self._flows = threading.Event()
+        self._flows.set()
+        self._cut = False
+        self._carried: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -37,12 +43,32 @@ class Proxy:
         """Lose the reply of the next COMMIT of a session that has sent ``statement`` (a part of it)."""
         self._statement = statement.encode()
 
+    def hold(self) -> None:
+        """Let nothing through, and tell nobody, until ``restore``."""
+        self._flows.clear()
+
+    def cut(self) -> None:
+        """End every session, and take no other, until ``restore``."""
+        self._cut = True
+        for each in self._carried:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def restore(self) -> None:
+        """Carry on."""
+        self._cut = False
+        self._flows.set()
+
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listening.accept()
             except OSError:
                 return
+            if self._cut:
+                client.close()
+                continue
+            self._carried.append(client)
             threading.Thread(target=self._carry, args=(client,), name="proxied", daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
@@ -55,6 +81,7 @@ class Proxy:
                     source, target = key.fileobj, key.data
                     assert isinstance(source, socket.socket)
                     data = source.recv(65536)
+                    self._flows.wait()
                     target.sendall(data)
                     if not data:
                         return

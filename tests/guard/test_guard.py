@@ -8,10 +8,19 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from django_saga import EffectRefused, PermanentFailure, do_once, forget_effects, undo_once
+from django_saga import (
+    EffectRefused,
+    NothingToUndo,
+    PermanentFailure,
+    SagaError,
+    do_once,
+    forget_effects,
+    undo_once,
+)
 from django_saga.exceptions import EncodingError
 from django_saga.models import SagaEffect
 from django_saga.testing import SagaLab, assert_compensated, assert_completed, shift_clock
+from tests.commands.screen import document, written
 from tests.models import Account
 from tests.sagas import guard_sagas
 from tests.sagas.guard_sagas import FencedSaga
@@ -123,6 +132,40 @@ def test_what_it_returns_has_to_be_json(account):
     assert balance() == 100
 
 
+def test_an_effect_that_is_asked_for_within_itself_is_an_error_and_not_silently_left_out(account):
+    with pytest.raises(SagaError, match="saga:charge:do is under way in this very transaction"):
+        do_once(DO, lambda: do_once(DO, pay(account)))
+    with pytest.raises(SagaError, match="saga:charge:undo is under way"):
+        do_once(DO, lambda: undo_once(UNDO, give_back(account)))
+
+    assert (balance(), SagaEffect.objects.exists()) == (100, False)
+    # Each of two effects of one step, with a key of its own.
+    do_once(DO, lambda: do_once("saga:charge.fee:do", pay(account)))
+    assert balance() == 90
+
+
+def test_a_compensation_that_is_asked_for_within_itself_undoes_once(account):
+    do_once(DO, pay(account))
+
+    def twice(result):
+        give_back(account)(result)
+        assert undo_once(UNDO, give_back(account)) is False
+
+    assert undo_once(UNDO, twice) is True
+    assert balance() == 100
+
+
+def test_a_compensation_that_finds_nothing_to_undo_bars_the_effect_too(account):
+    do_once(DO, lambda: None)
+
+    def nothing(result):
+        raise NothingToUndo("it had expired")
+
+    assert undo_once(UNDO, nothing) is False
+    with pytest.raises(EffectRefused):
+        do_once(DO, pay(account))
+
+
 def test_effects_of_two_keys_have_nothing_to_do_with_each_other(account):
     do_once(DO, pay(account))
     do_once("other:charge:do", pay(account))
@@ -196,3 +239,28 @@ def test_a_saga_that_is_well_pays_once_though_its_step_ran_twice(account):
         lab.run()
         assert_completed(saga)
     assert balance() == 90
+
+
+@pytest.mark.parametrize(
+    ("hangs", "said", "status"),
+    [
+        (False, "guarded effect: undone, ", "undone"),
+        (True, "guarded effect: barred, as its compensation came first, ", "barred"),
+    ],
+)
+def test_saga_show_says_what_became_of_the_effect(account, monkeypatch, hangs, said, status):
+    if hangs:
+        monkeypatch.setattr(guard_sagas, "hanging", lambda key: None)
+    with SagaLab() as lab:
+        if not hangs:
+            lab.fail_at("ship")
+        saga = FencedSaga.start()
+        lab.run()
+
+    text, found = written("saga_show", str(saga.id)), document("saga_show", str(saga.id))
+
+    assert text.count("guarded effect") == text.count(said) == 1
+    assert [step["guarded_effect"] and step["guarded_effect"]["status"] for step in found["steps"]] == [
+        status,
+        None,
+    ]

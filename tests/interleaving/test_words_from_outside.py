@@ -10,7 +10,7 @@ from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.engine import attempt
 from django_saga.exceptions import IdempotencyConflict, OperationRefused, PermanentFailure
 from django_saga.models import SagaInstance, SagaOperation, SagaStep
-from django_saga.operations import cancel, retry_compensation
+from django_saga.operations import cancel, retry_compensation, skip_compensation
 from tests.interleaving.moves import attempted, carry_on, claim, record, work
 from tests.sagas.race_sagas import RaceCallSaga, RaceForkSaga, RaceWriteSaga
 from tests.sagas.sweep_sagas import SweepStuckSaga
@@ -107,6 +107,27 @@ def test_one_of_two_operators_retries_a_dead_compensation(stage, ledger):
             ("done", "stuck", "compensating"),
             ("refused", "compensating", "compensating"),
         ]
+    ledger.open("mended")
+    assert carry_on() == {"compensated": len(stage.played)}
+
+
+@pytest.mark.fault("F46")
+def test_a_dead_compensation_is_retried_or_skipped_whoever_comes_first(stage, ledger):
+    first = set()
+    for play in stage.every_schedule(preemptions=1):
+        saga_id = SweepStuckSaga.run().id
+
+        retried, skipped = play(
+            lambda saga_id=saga_id: retry_compensation(saga_id, "charge", by="ann"),
+            lambda saga_id=saga_id: skip_compensation(saga_id, "charge", by="bob", why="done by hand"),
+        )
+
+        kinds = [type(answer).__name__ for answer in (retried, skipped)]
+        assert sorted(kinds) == ["NoneType", "OperationRefused"]
+        status = SagaInstance.objects.get(pk=saga_id).status
+        assert status == ("compensating" if retried is None else "compensated")
+        first.add(status)
+    assert first == {"compensating", "compensated"}
     ledger.open("mended")
     assert carry_on() == {"compensated": len(stage.played)}
 

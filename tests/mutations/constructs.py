@@ -100,6 +100,19 @@ MUTATIONS = (
         f"{_RACES}/test_guard.py::test_an_effect_and_its_compensation_at_once_leave_nothing_behind",
     ),
     Mutation(
+        "M72",
+        "an effect that is asked for within itself is taken for done",
+        (
+            Edit(
+                "django_saga/engine/guard.py",
+                "    if found.result is None:\n",
+                '    if found.result is None:\n        return "null"\n    if not found.result:\n',
+            ),
+        ),
+        "tests/guard/test_guard.py"
+        "::test_an_effect_that_is_asked_for_within_itself_is_an_error_and_not_silently_left_out",
+    ),
+    Mutation(
         "M50",
         "a step that may have run is asked for again",
         (

@@ -270,4 +270,30 @@ MUTATIONS = (
         "tests/operations/test_pauses.py"
         "::test_what_is_paused_before_the_worker_hears_that_it_claimed_it_does_not_begin",
     ),
+    Mutation(
+        "M70",
+        "a step learns of its lost lease only from the database",
+        (
+            Edit(
+                "django_saga/engine/context.py",
+                "self._task.lost or self._task.abandoned or self._task.lapsed",
+                "self._task.lost or self._task.abandoned",
+            ),
+        ),
+        "tests/worker/test_leases.py"
+        "::test_a_step_whose_worker_cannot_reach_the_database_is_told_and_taken_over[hold]",
+    ),
+    Mutation(
+        "M71",
+        "a compensation is skipped whatever has become of it",
+        (
+            Edit(
+                "django_saga/core/back.py",
+                "    if step is None or step.status is not StepStatus.UNDO_FAILED:\n",
+                "    if step is None:\n",
+            ),
+        ),
+        f"{_RACES}/test_words_from_outside.py"
+        "::test_a_dead_compensation_is_retried_or_skipped_whoever_comes_first",
+    ),
 )

@@ -15,8 +15,9 @@ from django_saga import (
     step,
 )
 from django_saga.dsl.registry import registry
-from django_saga.models import SagaOperation
+from django_saga.models import SagaEvent, SagaOperation, SagaStep
 from django_saga.testing import assert_saga_invariants
+from tests.commands.screen import written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,6 +77,56 @@ def test_a_dead_compensation_is_tried_again_and_ends_the_saga(saga, bank):
     assert handle.status == "compensated"
     assert recorded() == [
         ("retry compensation", "charge", "ada", "the bank is open", "done", "stuck", "compensating")
+    ]
+
+
+@pytest.mark.fault("F46")
+def test_a_dead_compensation_is_skipped_with_a_reason_and_the_saga_ends(saga, bank):
+    handle = saga.run()
+
+    operations.skip_compensation(handle.id, "charge", by="ada", why="refunded in the branch office")
+
+    row = SagaStep.objects.get(saga_id=handle.id, name="charge")
+    assert (handle.status, row.status, row.reason) == ("compensated", "undone", "compensation skipped")
+    assert "the bank is closed" in row.error
+    assert recorded() == [
+        (
+            *("skip compensation", "charge", "ada", "refunded in the branch office"),
+            *("done", "stuck", "compensated"),
+        )
+    ]
+    told = SagaEvent.objects.get(saga_id=handle.id, kind="undo_skipped")
+    assert (told.step, told.error) == ("charge", "refunded in the branch office")
+    shown = written("saga_show", str(handle.id))
+    assert "└─ compensation skipped\n" in shown
+    assert "an operator skipped the compensation of charge: refunded in the branch office" in shown
+    assert "What to do" not in shown
+
+
+@pytest.mark.fault("F46")
+@pytest.mark.parametrize("why", ["", "  "])
+def test_a_compensation_is_not_skipped_without_a_reason(saga, why):
+    handle = saga.run()
+
+    with pytest.raises(ValueError, match="skip_compensation of step charge: say why"):
+        operations.skip_compensation(handle.id, "charge", by="ada", why=why)
+
+    assert (handle.status, recorded()) == ("stuck", [])
+
+
+@pytest.mark.fault("F53")
+def test_only_a_dead_compensation_is_skipped(saga, bank):
+    under_way, stuck = saga.start(), saga.run()
+
+    with pytest.raises(OperationRefused, match="running takes no event undo_skipped"):
+        operations.skip_compensation(under_way.id, "charge", by="ada", why="just so")
+    for name, found in (("ship", "failed"), ("nobody", "not opened")):
+        with pytest.raises(OperationRefused, match=f"step {name} is {found}: only a dead compensation"):
+            operations.skip_compensation(stuck.id, name, by="ada", why="just so")
+
+    assert [row[4:] for row in recorded()] == [
+        ("refused", "running", "running"),
+        *[("refused", "stuck", "stuck")] * 2,
     ]
 
 

@@ -99,6 +99,20 @@ def test_the_policy_says_what_is_undone_beside_a_dead_compensation(make, policy,
     assert_saga_invariants()
 
 
+@pytest.mark.fault("F46")
+@pytest.mark.parametrize("policy", CompensationPolicy)
+def test_what_a_dead_compensation_held_back_is_undone_once_it_is_skipped(make, policy, undone):
+    saga = make(policy).run()
+    undone.append("pay")  # by hand
+
+    operations.skip_compensation(saga.id, "pay", by="ada", why="paid back in cash")
+    work()
+
+    assert (saga.status, statuses(saga)) == ("compensated", ("undone",) * 4)
+    assert sorted(undone) == ["hotel", "pay", "pay", "plan", "trip"]
+    assert_saga_invariants()
+
+
 def test_another_policy_is_another_version():
     with registry.isolated():
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 from django.db import DatabaseError, connection
 
-from django_saga import ComposedSaga, Saga, faults, operations, runtime, send_event
+from django_saga import ComposedSaga, Saga, do_once, faults, operations, runtime, send_event, undo_once
 from django_saga.core.states import LIVE_SAGA
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
@@ -23,6 +23,7 @@ from django_saga.models import SagaInstance
 from django_saga.store import claims, waiting
 from django_saga.store.rows import StepRow
 from django_saga.testing import shift_clock
+from tests import ledger
 from tests.sagas.sweep_sagas import STEPS
 from tests.sweep.points import DROPS, Mode, Points
 
@@ -152,6 +153,32 @@ def by_migration(
             name, from_version=from_version, to_version=to_version, mapping=mapping, by="a person"
         )
     except (DatabaseError, connection.Database.Error):  # type: ignore[attr-defined]
+        assert mode in DROPS, "only a broken connection is an excuse"
+        assert points.reached
+    return _told(points)
+
+
+def by_participant(key: str, mode: str, at: int) -> Job:
+    """Have an effect, guarded by ``key``; strike at point ``at``. Whoever asked may hear of it."""
+    return _take_part(partial(do_once, f"{key}:do", partial(_effect, key)), mode, at)
+
+
+def by_participant_undoing(key: str, mode: str, at: int) -> Job:
+    """Undo an effect that is guarded by ``key``; strike at point ``at``. Whoever asked may hear of it."""
+    undo = partial(_effect, key, "undo")
+    return _take_part(partial(undo_once, f"{key}:undo", lambda result: undo()), mode, at)
+
+
+def _effect(key: str, kind: str = "do") -> str:
+    ledger.effect(key, kind)
+    return kind
+
+
+def _take_part(do: Callable[[], Any], mode: str, at: int) -> Job:
+    points = _watch(mode, at)
+    try:
+        do()
+    except DatabaseError:
         assert mode in DROPS, "only a broken connection is an excuse"
         assert points.reached
     return _told(points)

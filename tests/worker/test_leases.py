@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from urllib.parse import quote
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from django_saga.models import SagaStep
+from tests.database.proxy import Proxy
 from tests.ledger import effects
 from tests.processes import wait_until
 from tests.sagas.worker_sagas import WorkerAsync, WorkerCall, WorkerNap
@@ -63,6 +67,54 @@ def test_steps_in_line_behind_a_long_one_keep_their_leases_too(worker, relief, l
     assert ended(*waiting) == ["completed"] * 10
     assert {steps(saga)["call"] for saga in waiting} == {("succeeded", 1, 0)}
     assert set(ledger.calls().values()) == {1}
+
+
+@pytest.fixture
+def behind():
+    """A proxy that the test's own connection does not go through, and the address of the database there."""
+    at = connection.settings_dict
+    with Proxy(at["HOST"], at["PORT"]) as proxy:
+        who = ":".join(quote(at[part], safe="") for part in ("USER", "PASSWORD") if at[part])
+        query = "sslmode=disable&gssencmode=disable"
+        yield proxy, f"postgresql://{who}@127.0.0.1:{proxy.port}/{quote(at['NAME'], safe='')}?{query}"
+        proxy.restore()
+
+
+@pytest.mark.postgres
+@pytest.mark.fault("F19")
+@pytest.mark.parametrize("way", ["hold", "cut"])
+def test_a_step_whose_worker_cannot_reach_the_database_is_told_and_taken_over(
+    worker, relief, ledger, behind, way
+):
+    proxy, url = behind
+    saga = WorkerCall.start({"call": "until lost; wait bank |"})
+    process = worker(env={"DATABASE_URL": url})
+    wait_until(ledger.steps)
+    getattr(proxy, way)()
+
+    wait_until(lambda: "noticed" in [line.kind for line in ledger.lines()])
+    relief()
+    assert ended(saga) == ["completed"]
+    ledger.open("bank")
+    proxy.restore()
+    process.wait_for_line("late result dropped")
+
+    assert story(saga) == ["saga_started", "call 1 unknown: worker lost", "call 2 succeeded"]
+    assert saga.result()["pid"] == os.getpid()
+    process.terminate()
+    assert process.wait() == 0
+
+
+@pytest.mark.fault("F19")
+def test_what_a_step_returns_whose_lease_ran_out_counts_while_nobody_took_it_over(worker, ledger):
+    """Neither a heartbeat nor a rescue comes through."""
+    saga = WorkerCall.start({"call": "until lost"})
+    worker(faults="heartbeat.tick@1%=raise,reap.after_select@1%=raise")
+
+    assert ended(saga) == ["completed"]
+
+    assert story(saga) == ["saga_started", "call 1 succeeded"]
+    assert [line.kind for line in ledger.lines()] == ["do", "noticed"]
 
 
 @pytest.mark.fault("F19")

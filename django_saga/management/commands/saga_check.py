@@ -25,7 +25,7 @@ class Command(SagaCommand):
 exit codes:
   0  this code and the workers that are there fit all sagas in flight
   1  this code does not, or a definition is wrong, or the database could not be asked
-  3  this code does, but some sagas in flight are served by no worker that is there
+  3  this code does, but no worker that is there serves some sagas in flight, or an ended saga has locks
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,7 +42,7 @@ exit codes:
             terminal.write("\n".join(_lines(found, terminal)))
         if not found.fits:
             raise SystemExit(1)
-        if not found.served:
+        if not found.served or found.orphaned:
             raise SystemExit(3)
 
 
@@ -96,6 +96,7 @@ def _as_json(found: Fit) -> dict[str, Any]:
     return {
         "fits": found.fits,
         "served": found.served,
+        "orphaned": found.orphaned,
         "in_flight": [_version_json(version) for version in found.versions],
         "problems": [wrong._asdict() for wrong in found.wrong],
     }
