@@ -267,10 +267,11 @@ def _tells_time(saga: SagaRecord) -> Iterator[str]:
 
 def _holds_its_locks(saga: SagaRecord) -> Iterator[str]:
     """From its start, or once they were granted, to its end a saga holds what it locks; before, it waits for
-    all of that; afterwards there is nothing.
+    all of that; afterwards there is nothing, also while a parent takes back what had completed.
     """
     started = saga.facts[0]
-    targets = started.locks if isinstance(started, SagaStarted) and not saga.status.is_terminal else ()
+    over = saga.status.is_terminal or saga.let_go_before_its_end
+    targets = started.locks if isinstance(started, SagaStarted) and not over else ()
     held = None if saga.in_line else True
     wanted = [(target, held) for target in targets]
     found = sorted((lock.target, lock.held) for lock in saga.locks)

@@ -20,6 +20,7 @@ from django_saga.core.events import (
     StepMarkedDone,
     StepSkipped,
     StepSucceeded,
+    TakenBack,
     UndoRetried,
 )
 from django_saga.core.migration import named_as_now
@@ -67,6 +68,14 @@ class SagaRecord:
         started = self.facts[0]
         waits = isinstance(started, SagaStarted) and started.waits and self.status in LIVE_SAGA
         return waits and not any(isinstance(fact, LocksGranted) for fact in self.facts)
+
+    @property
+    def let_go_before_its_end(self) -> bool:
+        """True for one that had completed when its parent took it back: its locks were released by then."""
+        taken = [at for at, fact in enumerate(self.facts) if isinstance(fact, TakenBack)]
+        return bool(taken) and all(
+            any(at < taken[0] for at in self.passes(name)) for name in self.definition.sinks
+        )
 
     def ends(self, step: str, *, undo: bool) -> list[int]:
         """Positions in the history at which ``step``, or its compensation, succeeded."""

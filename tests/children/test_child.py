@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from django_saga import OperationRefused, operations
-from django_saga.models import SagaEvent, SagaInstance, SagaStep
+from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaStep
 from django_saga.testing import assert_compensated, assert_completed, saga_steps
-from tests.sagas.child_sagas import DeliverySaga, PackingSaga, WarehouseSaga
+from tests.sagas.child_sagas import (
+    DeliverySaga,
+    LockedDeliverySaga,
+    LockedPackingSaga,
+    PackingSaga,
+    WarehouseSaga,
+)
 
 
 def only_child(parent):
@@ -97,6 +103,16 @@ def test_a_stuck_child_that_a_person_settles_lets_its_parent_be_undone(lab, ledg
 
     assert_compensated(delivery)
     assert child.status == "compensated"
+
+
+def test_a_completed_child_that_gets_stuck_as_it_is_taken_back_has_no_locks_any_more(lab, ledger):
+    delivery = LockedDeliverySaga.start({"goods": "books"})
+    lab.fail_at(LockedPackingSaga.put_back, undo=True, times=None)
+
+    lab.run()
+
+    assert (only_child(delivery).status, delivery.status) == ("stuck", "compensating")
+    assert not SagaLock.objects.exists()
 
 
 def test_a_child_that_a_person_cancels_turns_its_parent_back(lab, ledger):

@@ -41,6 +41,22 @@ class DeliverySaga(Saga):
         return ctx.results["packing"]
 
 
+class LockedPackingSaga(PackingSaga):
+    """A child that keeps others from its goods until it ends."""
+
+    locks = staticmethod(lambda input: [f"goods:{input}"])
+
+
+class LockedDeliverySaga(Saga):
+    """A parent of it, that fails behind it."""
+
+    packing = child(LockedPackingSaga, input=lambda ctx: ctx.input["goods"])
+
+    @step(no_compensation=True, retry=QUICK)
+    def deliver(self, ctx: Any) -> Any:
+        raise PermanentFailure("nobody at home")
+
+
 @action("refund", retry=QUICK)
 def refund(ctx: Any) -> str:
     """Refund one order."""
