@@ -32,11 +32,8 @@ class SagaDefinitionAdmin(ReadOnlyAdmin):
         (None, {"fields": ["label", "description", "in_code", "first_seen", "fingerprint"]}),
     ]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (search.rows_of(queryset, term, text="name") if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return search.rows_of(rows, term, text="name")
 
     def page(self, request: HttpRequest, obj: SagaDefinition) -> dict[str, Any]:
         nodes = ordered(of_stored(obj.graph))

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -24,14 +23,9 @@ class SagaEffectAdmin(EndlessAdmin):
     empty_text = _("No effect was guarded.")
     fieldsets = [(None, {"fields": ["label", "became", "since"]})]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         stem = term.removesuffix(":do").removesuffix(":undo")
-        return queryset.filter(effect_key__in={term, stem}), False
+        return rows.filter(effect_key__in={term, stem})
 
     @admin.display(description=_("key"))
     def label(self, effect: SagaEffect) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
@@ -22,6 +25,11 @@ class SagaGateAdmin(ReadOnlyAdmin):
     search_fields = ["saga", "step"]
     empty_text = _("Nothing was ever held back: no saga or step was paused.")
     fieldsets = [(None, {"fields": ["label", "condition", "since", "by", "why_shown"]})]
+
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        for word in term.split():
+            rows = rows.filter(Q(saga__icontains=word) | Q(step__icontains=word))
+        return rows
 
     @admin.display(description=_("saga and step"), ordering="saga")
     def label(self, gate: SagaGate) -> str:

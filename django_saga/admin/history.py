@@ -51,11 +51,8 @@ class SagaEventAdmin(EndlessAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (search.steps(queryset, term, self.using, own_ids=False) if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return search.steps(rows, term, self.using, own_ids=False)
 
     def prepare(self, request: HttpRequest, rows: Sequence[SagaEvent]) -> None:
         workers = SagaWorker.objects.using(self.using).in_bulk({row.worker for row in rows if row.worker})

@@ -50,15 +50,10 @@ class SagaLockAdmin(EndlessAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         ids = id_range(term)
         of_saga = Q(saga_id__gte=ids.first, saga_id__lte=ids.last) if ids else Q()
-        return queryset.filter(Q(target__startswith=term) | of_saga), False
+        return rows.filter(Q(target__startswith=term) | of_saga)
 
     def prepare(self, request: HttpRequest, rows: Sequence[SagaLock]) -> None:
         for told in locking.stories(self.using, rows).values():

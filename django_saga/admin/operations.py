@@ -48,11 +48,8 @@ class SagaOperationAdmin(EndlessAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("saga").defer("saga__input", "saga__graph")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (search.rows_of(queryset, term, ids="saga_id", text="actor") if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return search.rows_of(rows, term, ids="saga_id", text="actor")
 
     def tools(self, request: HttpRequest, obj: SagaOperation) -> list[Tool]:
         if obj.saga_id is None or not self.may_view(request, SagaInstance):

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -28,13 +27,8 @@ class ExternalEventAdmin(EndlessAdmin):
     empty_text = _("No event was sent.")
     fieldsets = [(None, {"fields": ["label", "for_key", "senders_id", "sent", "taker", "taken"]})]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        return queryset.filter(key=term) | queryset.filter(event_id=term), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(key=term) | rows.filter(event_id=term)
 
     @admin.display(description=_("name"))
     def label(self, event: ExternalEvent) -> str:
@@ -73,11 +67,8 @@ class SagaApprovalAdmin(EndlessAdmin):
     empty_text = _("Nobody decided anything.")
     fieldsets = [(None, {"fields": ["label", "decision", "by", "reason", "decided"]})]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (queryset.filter(actor=term) if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(actor=term)
 
     @admin.display(description=_("step"))
     def label(self, approval: SagaApproval) -> SafeString:

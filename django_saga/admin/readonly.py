@@ -58,6 +58,16 @@ class ReadOnlyAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).using(self.using)
 
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Keep what the search box is asked for; ``term`` is not empty."""
+        raise NotImplementedError
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (self.find(queryset, term) if term else queryset), False
+
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         """Give what the page of ``obj`` shows beside its fields, for its template."""
         return {}

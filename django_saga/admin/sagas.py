@@ -39,11 +39,8 @@ class SagaInstanceAdmin(EndlessAdmin):
     )
     empty_text = _("There are no sagas yet. One appears here as soon as code starts it.")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (search.sagas(queryset, term, self.using) if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return search.sagas(rows, term, self.using)
 
     def prepare(self, request: HttpRequest, rows: Sequence[SagaInstance]) -> None:
         self._attach(rows, standing.telling_steps(self.using, rows))

@@ -37,11 +37,8 @@ class SagaWorkerAdmin(ReadOnlyAdmin):
         (None, {"fields": ["label", "id", "condition", "queue_names", "saga_names", "started", "seen"]}),
     ]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (search.rows_of(queryset, term, ids="pk", text="host") if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return search.rows_of(rows, term, ids="pk", text="host")
 
     def page(self, request: HttpRequest, obj: SagaWorker) -> dict[str, Any]:
         if not self.may_view(request, SagaStep):
