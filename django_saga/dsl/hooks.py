@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, overload
 
 from django_saga.core.problem import Problem, did_you_mean
+from django_saga.dsl.signature import takes
 from django_saga.dsl.transition import HOOKS
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _wrong_signature(
 ) -> Problem | None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         wrong, hint = "is a generator", "Write it without yield: nobody takes what it yields."
-    elif not _takes(function, called.count(",") + 1):
+    elif not takes(function, called.count(",") + 1):
         wrong, hint = f"cannot be called with {called}", f"Give it exactly {parameters}."
     else:
         return None
@@ -186,13 +187,3 @@ def _unknown(cls: type, items: Mapping[str, Hook]) -> Iterator[Problem]:
                 f"The hooks of a saga are {', '.join(HOOKS)}, those of a step are decorated: "
                 f"@<step>.{HOOKS[1]}. Give any other method another name.",
             )
-
-
-def _takes(function: HookFunction, count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not say
-        return True
-    return True

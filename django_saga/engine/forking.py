@@ -66,14 +66,7 @@ def fork(using: str, saga_id: UUID, from_step: str, given: Any = None, *, why: s
         program = _program(using, saga_id, definition_id)
         told = [event for event, _ in history.read(using, saga_id)]
         rules.require_wanted(told)
-        before = SagaState(
-            found.status,
-            {name: row.state() for name, row in rows.items()},
-            found.reason,
-            found.culprit,
-            found.deadline_at,
-            found.paused_at is not None,
-        )
+        before = found.state(rows.values())
         event = SagaSuperseded(
             step=from_step,
             fork=str(uuid7()),

@@ -74,14 +74,7 @@ def migrate(using: str, saga_id: UUID, route: Route, *, why: str = "", dry_run: 
             names = sorted(row.name for row in rows.values() if row.id in flying)
             raise InFlight(f"step {names[0]} is running")
         now = clock.now(using)
-        state = SagaState(
-            saga.status,
-            {name: row.state() for name, row in rows.items()},
-            saga.reason,
-            saga.culprit,
-            saga.deadline_at,
-            saga.paused_at is not None,
-        )
+        state = saga.state(rows.values())
         after = migration.migrate(route.old, route.new.definition, state, route.event, now=now)
         _require_fitting(using, saga_id, route, rows)
         if dry_run:

@@ -105,11 +105,7 @@ class Work:
     def ready(self) -> None:
         """Make the state the machine begins from."""
         known = self.known if self.checked and self.known else {}
-        steps = {name: row.state() for name, row in (*known.items(), *self.rows.items())}
-        saga = self.saga
-        self.state = SagaState(
-            saga.status, steps, saga.reason, saga.culprit, saga.deadline_at, saga.paused_at is not None
-        )
+        self.state = self.saga.state([*known.values(), *self.rows.values()])
 
     def observed(self, event: Event) -> Event:
         """Tell the machine which steps are in flight, unless the event is one that cannot turn the saga."""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import connections
 
+from django_saga.core.state import SagaState
 from django_saga.core.states import CLAIMABLE_STEP, SagaStatus
 from django_saga.models import SagaInstance, SagaStep
 from django_saga.store import clock, sql
@@ -35,6 +36,17 @@ class SagaRow(NamedTuple):
     deadline_at: datetime | None
     paused_at: datetime | None = None
     parent_step: UUID | None = None
+
+    def state(self, steps: Iterable[StepRow]) -> SagaState:
+        """Give the saga with ``steps`` as the machine sees it."""
+        return SagaState(
+            self.status,
+            {row.name: row.state() for row in steps},
+            self.reason,
+            self.culprit,
+            self.deadline_at,
+            self.paused_at is not None,
+        )
 
 
 class Fence(NamedTuple):

@@ -6,22 +6,20 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import connections
+from django.core.management.base import CommandError, CommandParser, no_translations
 
 from django_saga import operations
-from django_saga.conf import get_settings
 from django_saga.core.plain import plain
 from django_saga.exceptions import SagaError
 from django_saga.management.json_input import json_value
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_lookup import the_saga
 
 
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = "Approve or reject, as a user who has the permission for it, what a step waits for."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument(
             "id", metavar="ID", help="the saga's id, or at least the first 8 characters of it"
         )
@@ -30,13 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--data", type=json_value, metavar="JSON", help="what the step's form asks for")
         parser.add_argument("--reject", action="store_true", help="reject it: the saga turns back")
         parser.add_argument("--reason", default="", metavar="TEXT", help="for the audit and the history")
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

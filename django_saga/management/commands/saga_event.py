@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
-from django.db import connections
+from django.core.management.base import CommandError, CommandParser, no_translations
 
-from django_saga.conf import get_settings
 from django_saga.core.plain import plain
 from django_saga.engine.sending import send_event
 from django_saga.exceptions import InvalidInput
 from django_saga.management.json_input import json_value
+from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_lookup import the_saga
 
 
-class Command(BaseCommand):
+class Command(SagaCommand):
     help = "Send an event to the step that waits for it; until there is one, it is kept."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        database = get_settings().database
         parser.add_argument("name", metavar="NAME", help="the event's name, as in wait_for_event(NAME)")
         whom = parser.add_mutually_exclusive_group(required=True)
         whom.add_argument("--key", metavar="KEY", help="the key that its correlate= gives")
@@ -30,13 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--event-id", metavar="ID", help="the sender's id of it: sent again, it is the same event"
         )
-        parser.add_argument(
-            "--database",
-            default=database,
-            choices=tuple(connections),
-            metavar="ALIAS",
-            help=f"database of the sagas (default: {database})",
-        )
+        super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
