@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -97,8 +96,9 @@ def record(
                 recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
         if keys := {o.event.waits_for for o in recorded.outcomes if isinstance(o.event, StepWaits)} - {""}:
-            # The second look: what they wait for may have come while this was not committed yet.
-            transaction.on_commit(partial(_look_again, using, keys, recorded), using=using, robust=True)
+            # The second look: what they wait for may have come while this was not committed yet. (No
+            # ``partial`` here: of one that fails, Django wants to log the name.)
+            transaction.on_commit(lambda: _look_again(using, keys, recorded), using=using, robust=True)
     return recorded
 
 
@@ -285,7 +285,7 @@ def _write(
         fault_point("lock.released")
     history.append(using, entries, now, prepare=prepare)
     if parents:
-        transaction.on_commit(partial(_ring_parents, using, parents, recorded), using=using, robust=True)
+        transaction.on_commit(lambda: _ring_parents(using, parents, recorded), using=using, robust=True)
     recorded.tasks = _tasks(using, handed)
 
 

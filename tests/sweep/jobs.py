@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
 from django_saga.engine import attempt, connections, recovery, worker
 from django_saga.engine.tasks import Task
-from django_saga.models import SagaInstance
+from django_saga.models import SagaInstance, SagaStep
 from django_saga.store import claims, waiting
 from django_saga.store.rows import StepRow
 from django_saga.testing import shift_clock
@@ -74,6 +74,29 @@ def in_turns(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
         built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
         built.run()
     return _told(points)
+
+
+def with_children(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
+    """Start a saga and have a worker carry it and those it starts, in one thread; strike at point ``at``."""
+    points = _watch(mode, at)
+    with registry.isolated(*_family([saga])), _in_one_thread():
+        saga_id = _patiently(lambda: _class(saga).start(input, idempotency_key=key)).id
+        claim = claims.claim
+
+        def of_the_family(using: str, **options: Any) -> list[StepRow]:
+            children = SagaInstance.objects.filter(parent_step__in=_steps_of(saga_id)).order_by("pk")
+            family = [saga_id, *children.values_list("pk", flat=True)]
+            found = (claim(using, saga_id=each, **options) for each in family)
+            return next(filter(None, found), [])
+
+        claims.claim = of_the_family
+        built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+        built.run()
+    return _told(points)
+
+
+def _steps_of(saga_id: Any) -> Any:
+    return SagaStep.objects.filter(saga_id=saga_id).values("pk")
 
 
 def with_event(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
@@ -194,9 +217,7 @@ def finish(wanted: list[tuple[str, Any, str]]) -> Job:
     """Ask again for each saga (name, input, key), as a client does; have workers carry all to their end."""
     for saga, input, key in wanted:
         _class(saga).start(input, idempotency_key=key)
-    # All versions of these and no other saga of the tests: a worker looks each one up before it begins.
-    names = {saga for saga, _, _ in wanted}
-    with registry.isolated(*(each for each in registry.all() if each.definition.name in names)):
+    with registry.isolated(*_family({saga for saga, _, _ in wanted})):
         programs = runtime.programs("default")
         for hours in count(2):
             with shift_clock(hours * _LATER):
@@ -276,6 +297,13 @@ def _patiently(do: Callable[[], Any]) -> Any:
             return do()
         except DatabaseError:
             connections.refresh()
+
+
+def _family(names: Collection[str]) -> list[Program]:
+    """Give all versions of these sagas, those of their items included, and no other saga of the tests: a
+    worker looks each one up before it begins.
+    """
+    return [each for each in registry.all() if each.definition.name.partition(".")[0] in names]
 
 
 def _saga(name: str) -> Program:
