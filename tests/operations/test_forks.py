@@ -21,8 +21,10 @@ from django_saga import (
 )
 from django_saga.engine import attempt
 from django_saga.models import SagaEvent, SagaInstance, SagaLock, SagaOperation, SagaStep
+from django_saga.store import clock
 from tests.interleaving.moves import claim, record
 from tests.operations.forking import calls, fork, held_before, kinds, steps, work
+from tests.processes import wait_until
 from tests.sagas.composed_sagas import ComposedTestSaga
 from tests.sagas.fork_sagas import ForkChain, ForkDiamond, ForkLocked, ForkPivot, ForkTimed
 
@@ -281,7 +283,9 @@ def test_one_who_waits_for_the_original_is_told_of_the_fork():
 
 def test_saga_show_and_the_story_name_each_saga_on_the_others_page(capsys):
     old = held_before(ForkChain, "ship", {"to": "Bern"})
-    before = timezone.now()
+    before = clock.now("default")
+    # Some databases tell the time in milliseconds: the fork is to be later.
+    wait_until(lambda: clock.now("default") > before)
     new = fork(old, "ship", input={"to": "Basel"})
 
     def shown(*args: str) -> str:
