@@ -18,6 +18,7 @@ from django_saga.admin.filters import BeganFilter, DefinitionFilter
 from django_saga.admin.locks import lock_lines
 from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.admin.story_page import event_lines, step_lines
+from django_saga.core.outline import of_stored
 from django_saga.core.spans import between
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaLock, SagaOperation, SagaStep
 from django_saga.observability import advice, locking, standing, story
@@ -72,6 +73,7 @@ class SagaInstanceAdmin(EndlessAdmin):
             "why": obj.reason,
             "definition_link": True,
             "key": obj.idempotency_key,
+            "parent": obj.parent_step,
             "fork_of": obj.forked_from,
             "fork": obj.superseded_by,
             "began": True,
@@ -122,11 +124,22 @@ class SagaInstanceAdmin(EndlessAdmin):
             (SagaEvent, _("History"), {"saga__id__exact": obj.pk}),
             (SagaOperation, _("Operations"), {"saga__id__exact": obj.pk}),
         )
-        return [
+        tools: list[Tool] = [
             (text, self.list_url(model, **filters))
             for model, text, filters in offered
             if self.may_view(request, model)
         ]
+        if parents := self._steps_with_children(obj):
+            tools.append((_("Children"), self.list_url(SagaInstance, parent_step__in=parents)))
+        return tools
+
+    def _steps_with_children(self, saga: SagaInstance) -> str:
+        """Name the steps (ids, as the list's filter takes them) that started other sagas."""
+        names = [node.name for node in of_stored(saga.definition.graph) if node.starts]
+        if not names:
+            return ""
+        steps = SagaStep.objects.using(self.using).filter(saga_id=saga.pk, name__in=names)
+        return ",".join(str(pk) for pk in steps.values_list("pk", flat=True))
 
     # --- cells ------------------------------------------------------------------------------------
 
@@ -137,6 +150,15 @@ class SagaInstanceAdmin(EndlessAdmin):
     @admin.display(description=_("idempotency key"))
     def key(self, saga: SagaInstance) -> str:
         return cells.short(saga.idempotency_key or cells.NOTHING, 200)
+
+    @admin.display(description=_("started by"))
+    def parent(self, saga: SagaInstance) -> SafeString | str:
+        steps = SagaStep.objects.using(self.using).filter(pk__in=[saga.parent_step])
+        step = steps.only("saga_id", "name").first()
+        if step is None:
+            return cells.NOTHING
+        facts = {"step": cells.short(step.name, 100), "saga": step.saga_id}
+        return cells.link(self.url(SagaInstance, step.saga_id), _("step %(step)s of saga %(saga)s") % facts)
 
     @admin.display(description=_("goes on in place of"))
     def fork_of(self, saga: SagaInstance) -> SafeString | str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_saga import operations
 from django_saga.exceptions import SagaFailed
 from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaStep
+from django_saga.testing import SagaLab
 from tests.admin.page import list_url, row_url
 from tests.commands.rows import (
     a_definition,
@@ -23,14 +24,16 @@ from tests.commands.rows import (
     an_operation,
 )
 from tests.commands.screen import settled
+from tests.sagas.child_sagas import DeliverySaga
 from tests.sagas.composed_sagas import ComposedTestSaga
 from tests.sagas.view_sagas import ViewedSaga
 
 pytestmark = pytest.mark.django_db
 
 
-def short(saga: SagaInstance) -> str:
-    return f"{str(saga.pk)[:8]}…{str(saga.pk)[-6:]}"
+def short(saga: Any) -> str:
+    key = str(getattr(saga, "pk", None) or saga.id)
+    return f"{key[:8]}…{key[-6:]}"
 
 
 def run(**wishes: str) -> SagaInstance:
@@ -56,6 +59,21 @@ def test_the_list_of_sagas_says_where_each_stands(look):
         [f"order v1 {short(running)}", "order-1", "▶ running", "charge, attempt 2", began],
         [f"order v1 {short(done)}", "-", "✔ completed", "took <span>", began],
     ]
+
+
+def test_the_pages_of_a_saga_and_of_one_that_it_started_lead_to_each_other(look):
+    with SagaLab() as lab:
+        delivery = DeliverySaga.start({"goods": "books"})
+        lab.advance()
+    [child] = delivery.children
+    step = SagaStep.objects.get(saga_id=delivery.id, name="packing")
+
+    page = look(row_url("sagainstance", child.id))
+    assert f"step packing of saga {delivery.id}" in page.text
+    assert page.leads_to(row_url("sagainstance", delivery.id))
+    children = f"{list_url('sagainstance')}?parent_step__in={step.pk}"
+    assert look(row_url("sagainstance", delivery.id)).leads_to(children)
+    assert [row[0] for row in look(children).rows[1:]] == [f"packing v1 {short(child)}"]
 
 
 @pytest.mark.django_db(transaction=True)

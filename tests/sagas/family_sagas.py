@@ -14,7 +14,7 @@ _TRIES = Retry(attempts=3, delay=0)
 class SweepFamilySaga(Saga):
     """Has a saga do the work for each order, two at a time; the last step may fail."""
 
-    orders = for_each(lambda ctx: ctx.input["orders"], ask, max_parallel=2)
+    calls = for_each(lambda ctx: ctx.input["orders"], ask, max_parallel=2)
 
     @step(atomic=True, retry=_TRIES)
     def keep(self, ctx: Context) -> None:
@@ -31,4 +31,4 @@ class SweepFamilySaga(Saga):
         ledger.external(ctx.idempotency_key, "ran")
         if ctx.input["fails"]:
             raise PermanentFailure("the last step says no")
-        return ctx.results["orders"]
+        return ctx.results["calls"]

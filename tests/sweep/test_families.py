@@ -53,7 +53,7 @@ def test_each_item_is_one_saga_and_done_and_undone_whatever_strikes(fork, ledger
     for line in ledger.lines("call"):
         calls[line.key.partition(":")[0]][line.step] += 1
     wanted = {"ask:do"} if canonical is DONE else {"ask:do", "ask:undo"}
-    for step_id in SagaStep.objects.filter(name="orders").values_list("pk", flat=True):
+    for step_id in SagaStep.objects.filter(name="calls").values_list("pk", flat=True):
         children = SagaInstance.objects.filter(parent_step=step_id).order_by("pk")
         assert [child.input for child in children] == ORDERS
         assert {child.status for child in children} == {canonical.status}
