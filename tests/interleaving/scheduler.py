@@ -74,9 +74,25 @@ class Stage:
             trace.append(Choice(able, last, sent))
             last = sent
             actors[sent].go()
-            if not actors[sent].has_stopped(_waits_for_a_lock):
+            if not actors[sent].has_stopped(self._waits_for_another):
                 blocked.add(sent)
-            blocked = {n for n in blocked if not _came_through(actors[n])}
+            blocked = {n for n in blocked if not self._came_through(actors[n])}
+
+    def _came_through(self, actor: Actor) -> bool:
+        """Whether an actor that was blocked got its lock; then wait until it has stopped, or is blocked
+        again.
+        """
+        waits = self._waits_for_another
+        return not waits(actor.session) and actor.has_stopped(waits)
+
+    def _waits_for_another(self, session: int) -> bool:
+        """Whether an actor waits for a lock of another; those of others, as of a vacuum, go by themselves."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_blocking_pids(%s) && %s::integer[]",
+                [session, [actor.session for actor in self.actors]],
+            )
+            return bool(cursor.fetchone()[0])
 
 
 def _passed_by(trace: Sequence[Choice], since: int, preemptions: float) -> Iterator[tuple[int, ...]]:
@@ -89,14 +105,3 @@ def _passed_by(trace: Sequence[Choice], since: int, preemptions: float) -> Itera
                 if other != choice.sent and spent + more <= preemptions:
                     yield (*(passed.sent for passed in trace[:at]), other)
         spent += choice.preempts
-
-
-def _came_through(actor: Actor) -> bool:
-    """Whether an actor that was blocked got its lock; then wait until it has stopped, or is blocked again."""
-    return not _waits_for_a_lock(actor.session) and actor.has_stopped(_waits_for_a_lock)
-
-
-def _waits_for_a_lock(session: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [session])
-        return bool(cursor.fetchone()[0])
