@@ -23,6 +23,7 @@ from django_saga.core.events import (
     ConditionNotMet,
     StepEvent,
     StepFailed,
+    StepNotStarted,
     StepSucceeded,
     StepUnknown,
     StepWaits,
@@ -32,7 +33,7 @@ from django_saga.engine import announcing
 from django_saga.engine.context import Context, of_saga
 from django_saga.engine.looks import look_of
 from django_saga.engine.tasks import Outcome, Recorded, Task
-from django_saga.engine.waiting import NotYet, Refused
+from django_saga.engine.waiting import NotYet, Refused, is_over
 from django_saga.exceptions import (
     EncodingError,
     NothingToUndo,
@@ -75,6 +76,20 @@ async def arun(task: Task) -> Outcome:
     except (Exception, SystemExit) as error:
         return failed(task, error)
     return succeeded(task, value)
+
+
+def at_once(task: Task) -> Outcome | None:
+    """Give how an attempt ends that runs nothing, as of a sleep whose time has come; None: it has to run.
+
+    It blocks nobody, and may be called by the thread that claims.
+    """
+    if not task.wanted:
+        return _outcome(task, StepNotStarted(step=task.row.name, attempt=task.row.attempt))
+    if not is_over(task):
+        return None
+    begin(task)
+    announcing.begun(task)
+    return succeeded(task, None)
 
 
 def begin(task: Task) -> None:

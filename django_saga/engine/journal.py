@@ -341,6 +341,11 @@ def _tasks(using: str, handed: Sequence[tuple[Work, StepRow]]) -> list[Task]:
         if row.undo:
             task.background = _background(work)
         tasks.append(task)
+    if unsaid := {task.row.saga_id for task in tasks if task.undo and not task.background}:
+        why = sagas.reasons(using, list(unsaid))
+        for task in tasks:
+            if task.row.saga_id in unsaid:
+                task.background = why[task.row.saga_id]
     return tasks
 
 
@@ -376,8 +381,13 @@ def _may_lack_undo_results(work: Work, row: StepRow) -> bool:
 
 
 def _background(work: Work) -> str:
-    """Say why the saga turned back."""
+    """Say why the saga turned back; "" where that has to be looked up."""
     if work.task is not None and work.task.undo:
         return work.task.background
+    if not work.state.culprit:
+        return work.state.reason
     culprit = work.rows.get(work.state.culprit)
-    return sagas.told(work.state.reason, work.state.culprit, culprit.error if culprit else "")
+    # Of a step that is undone itself, the row may tell what its compensation said.
+    return (
+        "" if culprit is None or culprit.undo else sagas.told(work.state.reason, culprit.name, culprit.error)
+    )

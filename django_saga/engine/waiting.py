@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django_saga.core.waits import WAITING
+from django_saga.core.waits import WAITING, WaitKind
 from django_saga.engine.context import Context
 from django_saga.engine.tasks import Task
 from django_saga.exceptions import PermanentFailure
@@ -37,15 +37,21 @@ class Refused:
     why: str
 
 
+def is_over(task: Task) -> bool:
+    """True for a sleep that was begun before: it is only claimed again when its time has come."""
+    wait = task.step.wait
+    return wait is not None and wait.kind is WaitKind.SLEEP and task.row.reason == WAITING
+
+
 def sleep(task: Task, context: Context) -> Any:
     """Look whether the time has come."""
-    if task.row.reason == WAITING:
-        return None  # it is only claimed when its time has come
+    if is_over(task):
+        return None
     until = task.program.do(task.row.name)(context)
     if not isinstance(until, datetime) or until.tzinfo is None:
         raise PermanentFailure(
             f"until= of step {task.row.name} gave {until!r}. Give a datetime with a time zone, as "
             "django.utils.timezone.now() has one."
         )
-    is_over = task.row.claimed_at is not None and until <= task.row.claimed_at
-    return None if is_over else NotYet(until=until)
+    has_come = task.row.claimed_at is not None and until <= task.row.claimed_at
+    return None if has_come else NotYet(until=until)

@@ -11,12 +11,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django_saga.conf import get_settings
-from django_saga.core.events import Cause, StepNotStarted
+from django_saga.core.events import Cause
 from django_saga.engine import announcing, attempt, connections, hooks, leaving, recorder, recovery, wake
 from django_saga.engine.admission import Admission
 from django_saga.engine.caretaker import Caretaker
@@ -341,10 +341,9 @@ class Worker:
         task.leased = time.monotonic()
         task.lease = self._lease
         lane = self.lanes[task.lane]
-        if not task.wanted:
+        if (outcome := attempt.at_once(task)) is not None:
             lane.busy += 1
-            event = StepNotStarted(step=task.row.name, attempt=task.row.attempt)
-            self.deliver(task, Outcome(task, event, ended_at=datetime.now(UTC)))
+            self.deliver(task, outcome)
             return
         self._watch_at = min(self._watch_at, task.leased + task.timeout.total_seconds())
         lane.begin(task)

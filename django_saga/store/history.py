@@ -78,3 +78,13 @@ def read(using: str, saga_id: UUID) -> list[tuple[Event, datetime]]:
     """Give a saga's events with the times they were decided at, oldest first."""
     rows: Iterable[SagaEvent] = SagaEvent.objects.using(using).filter(saga_id=saga_id).order_by("id")
     return [(fact(row), row.at) for row in rows]
+
+
+def errors(using: str, saga_ids: Sequence[UUID]) -> dict[tuple[UUID, str], str]:
+    """Give, by saga and step, what the last attempt said that failed; those of compensations do not count."""
+    failed = SagaEvent.objects.using(using).filter(saga_id__in=saga_ids).exclude(error="").order_by("id")
+    return {
+        (row.saga_id, row.step): row.error
+        for row in failed.only("saga", "kind", "step", "attempt", "data", "error")
+        if not getattr(fact(row), "undo", False)
+    }

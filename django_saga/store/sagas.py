@@ -16,7 +16,7 @@ from django.db import connections
 from django_saga.core.state import SagaState
 from django_saga.core.states import CLAIMABLE_STEP, SagaStatus
 from django_saga.models import SagaInstance, SagaStep
-from django_saga.store import clock, sql
+from django_saga.store import clock, history, sql
 from django_saga.store.rows import ALL, CHANGING, KEPT, LIGHT, StepRow
 
 STATUSES: dict[str, SagaStatus] = {status.value: status for status in SagaStatus}
@@ -205,21 +205,16 @@ def write_apart(using: str, column: str, values: Mapping[UUID, str]) -> None:
 
 
 def reasons(using: str, saga_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Say why each of ``saga_ids`` turned back, with what the step at fault said."""
-    connection = connections[using]
-    found = {}
-    for part in sql.chunks(connection, saga_ids):
-        these, params = sql.is_in(connection, "g.id", part)
-        for saga_id, reason, culprit, error in sql.read(
-            using,
-            SagaInstance,
-            ("id", "reason", "culprit"),
-            f"SELECT g.id, g.reason, g.culprit, s.error FROM {sql.table(SagaInstance)} g"
-            f" LEFT JOIN {sql.table(SagaStep)} s ON s.saga_id = g.id AND s.name = g.culprit WHERE {these}",
-            params,
-        ):
-            found[saga_id] = told(reason, culprit, error)
-    return found
+    """Say why each of ``saga_ids`` turned back, with what the step at fault said.
+
+    The step's own row does not tell: its compensation has written over it, if it has one.
+    """
+    turned = SagaInstance.objects.using(using).filter(pk__in=saga_ids)
+    errors = history.errors(using, saga_ids)
+    return {
+        saga_id: told(reason, culprit, errors.get((saga_id, culprit)))
+        for saga_id, reason, culprit in turned.values_list("pk", "reason", "culprit")
+    }
 
 
 def told(reason: str, culprit: str, error: str | None) -> str:

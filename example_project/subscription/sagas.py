@@ -1,7 +1,7 @@
 """The saga of an activation, written as a function: what each step passes on is the story to be read.
 
-It shows waiting, for the end of a trial and for money that somebody else has to send, and hooks that keep the
-status of the row that customers see.
+It shows waiting, for the end of a trial, for money that somebody else has to send, and, if much is subscribed
+to, for a person's approval; and hooks that keep the status of the row that customers see.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from typing import Any
 from django.core.mail import send_mail
 from django.db.models import F
 
-from django_saga import Context, PermanentFailure, Transition, part, saga, sleep, wait_for_event
+from django_saga import Context, PermanentFailure, Transition, approval, part, saga, sleep, wait_for_event
 from example_project.subscription.models import Account, Payment, Plan, Subscription, SubscriptionStatus
 
 PAID = "subscription.paid"
 TO_PAY = timedelta(days=14)
+# From so many seats on, somebody who may is asked whether they are to be sold.
+MANY_SEATS = 50
+TO_APPROVE = timedelta(days=7)
+APPROVER = "subscription.change_subscription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +118,18 @@ def show_end(transition: Transition) -> None:
 
 @saga(name="subscription", input=SubscriptionInput, on_exit=show_end)
 def subscription(flow: Any, input: Any) -> Any:
-    """Open an account, let the trial pass, wait for the money, provide what it is for."""
+    """Open an account, let the trial pass, have many seats approved, wait for the money, provide what it is
+    for.
+    """
     account = flow.step(
         create_account, compensate=part(close_account, atomic=True), atomic=True, on_success=show_trial
     )
     flow.step(sleep(until=lambda ctx: ctx.input.trial_ends_at), name="trial")
-    # Here a plan that is large would wait for somebody's approval().
+    flow.step(
+        approval(APPROVER, timeout=TO_APPROVE),
+        name="approved",
+        when=lambda ctx: ctx.input.seats >= MANY_SEATS,
+    )
     flow.step(send_invoice, no_compensation=True)
     paid = flow.step(
         wait_for_event(PAID, correlate=lambda ctx: ctx.input.reference, timeout=TO_PAY),
