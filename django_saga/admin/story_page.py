@@ -18,6 +18,7 @@ from django_saga.core.spans import between, span
 from django_saga.core.state import OMITTED, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
+from django_saga.observability.standing import tried
 from django_saga.observability.story import Attempt, StepStory, Story
 from django_saga.observability.waits import until
 
@@ -116,7 +117,8 @@ def open_words(
     """Say what an open step waits for, or why a closed one was given up."""
     if row.status in OWNED_STEP and row.owner is not None:
         yield format_html(
-            _("attempt {} on worker {} since {}"),
+            _("{} {} on worker {} since {}"),
+            tried(row),
             row.attempt,
             worker_name(admin, row.owner, workers),
             cells.when(row.claimed_at, now),
@@ -125,7 +127,7 @@ def open_words(
     elif told := until(row, now):
         yield told
     elif row.status in CLAIMABLE_STEP:
-        yield format_html(_("attempt {} due {}"), row.attempt + 1, cells.when(row.due_at, now))
+        yield format_html(_("{} {} due {}"), tried(row), row.attempt + 1, cells.when(row.due_at, now))
     elif row.reason == OMITTED:
         yield _("condition not met")
     elif row.reason == UNDO_SKIPPED:

@@ -10,14 +10,14 @@ from uuid import UUID
 from django_saga.core import shapes
 from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import between, span
-from django_saga.core.state import ASKING, OMITTED, PROBING, UNDO_SKIPPED
+from django_saga.core.state import OMITTED, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.observability import families, guarded
 from django_saga.observability.advice import advice
 from django_saga.observability.locking import LockStory, words
-from django_saga.observability.standing import took, why
+from django_saga.observability.standing import took, tried, why
 from django_saga.observability.story import Attempt, StepStory, Story
 from django_saga.observability.waits import until
 
@@ -189,7 +189,7 @@ class Tree:
         now = self.story.now
         if row.status in OWNED_STEP:
             since = f"since {span(between(row.claimed_at, now))}" if row.claimed_at else ""
-            told = f"{_tried(row)} {row.attempt}: running on {self._worker(row.owner)} {since}".rstrip()
+            told = f"{tried(row)} {row.attempt}: running on {self._worker(row.owner)} {since}".rstrip()
             lease = (
                 f"lease until {clock_time(row.due_at)} ({ago(row.due_at, now)})" if row.due_at else "no lease"
             )
@@ -198,7 +198,7 @@ class Tree:
             yield [told]
             yield from ([f"waits: {one_line(why)}"] for why in self.story.waits_for(row))
         elif row.status in CLAIMABLE_STEP and row.due_at:
-            again = f"next {_tried(row)}" if row.attempt else _tried(row)
+            again = f"next {tried(row)}" if row.attempt else tried(row)
             yield [f"{again} {row.attempt + 1}: due {clock_time(row.due_at)} ({ago(row.due_at, now)})"]
             yield from ([f"waits: {one_line(told)}"] for told in self.story.waits_for(row))
         elif row.reason == UNDO_SKIPPED:
@@ -263,10 +263,6 @@ def _route(event: SagaEvent) -> str:
         return ""
     names = "".join(f", {plain(str(old))} → {plain(str(new))}" for old, new in data.get("renamed") or [])
     return f": v{data.get('from_version')} → v{data.get('to_version')}{names}"
-
-
-def _tried(row: SagaStep) -> str:
-    return {PROBING: "probe", ASKING: "condition"}.get(row.reason, "attempt")
 
 
 def _indent(lines: Sequence[str] | Iterator[str], margin: str) -> list[str]:

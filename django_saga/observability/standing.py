@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from django_saga.core import lanes
 from django_saga.core.spans import between, span
-from django_saga.core.state import PAST_PIVOT
+from django_saga.core.state import ASKING, PAST_PIVOT, PROBING
 from django_saga.core.states import LIVE_STEP, SagaStatus, StepStatus
 from django_saga.models import SagaInstance, SagaStep
 from django_saga.observability import locking, waits
@@ -66,6 +66,13 @@ def why(saga: SagaInstance, steps: Sequence[SagaStep] = ()) -> str:
     return f"{at}, {_attempts(tried[0])}" if tried else at
 
 
+def tried(step: SagaStep) -> str:
+    """Say what an attempt of ``step`` is one of, as it stands: of its condition, its probe or itself."""
+    if step.reason == ASKING:
+        return _("condition")
+    return _("probe") if step.reason == PROBING else _("attempt")
+
+
 def took(saga: SagaInstance) -> str:
     """Say how long an ended ``saga`` took."""
     if saga.finished_at is None:
@@ -78,15 +85,16 @@ def _live(step: SagaStep, now: datetime) -> str:
     if step.status in (StepStatus.UNDO_SCHEDULED, StepStatus.UNDOING):
         name = _("undo of %(step)s") % {"step": step.name}
     if step.status in (StepStatus.RUNNING, StepStatus.UNDOING):
-        return _("%(step)s, attempt %(number)d") % {"step": name, "number": step.attempt}
+        facts = {"step": name, "what": tried(step), "number": step.attempt}
+        return _("%(step)s, %(what)s %(number)d") % facts
     due = step.due_at or now
     if not lanes.is_open(step.executor):
         return _("%(step)s, paused") % {"step": name}
     if told := waits.until(step, now):
         return f"{name}, {told}"
     if due > now:
-        facts = {"step": name, "number": step.attempt + 1, "span": span(due - now)}
-        return _("%(step)s, attempt %(number)d in %(span)s") % facts
+        facts = {"step": name, "what": tried(step), "number": step.attempt + 1, "span": span(due - now)}
+        return _("%(step)s, %(what)s %(number)d in %(span)s") % facts
     due = max(due, step.created_at)  # with priority it takes its place before it was there
     if now - due > _LATE:
         return _("%(step)s, due for %(span)s") % {"step": name, "span": span(now - due)}

@@ -85,3 +85,17 @@ def test_graphs_draw_the_way_to_it_dashed_and_simulations_name_the_condition(lab
     assert json.loads(written("saga_simulate", "shown_asked", "--json"))["conditions"] == {
         "approve": "is_large"
     }
+
+
+def test_a_condition_that_is_asked_again_is_not_called_an_attempt_of_its_step(lab, saga, client):
+    handle = saga.start(5)
+    while not saga_story(handle).count("condition 1: failed"):
+        lab.step()
+
+    client.force_login(get_user_model().objects.create_superuser("ann"))
+    page = client.get(reverse("admin:django_saga_sagainstance_change", args=[handle.id])).content.decode()
+    listed = client.get(reverse("admin:django_saga_sagainstance_changelist")).content.decode()
+
+    assert "condition 2 due" in page
+    assert "approve, condition 2 in" in listed
+    assert "condition 2: due" in written("saga_show", str(handle.id))
