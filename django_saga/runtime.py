@@ -81,11 +81,11 @@ def programs(using: str) -> dict[int, Program]:
     Raises ``InvalidDefinition`` for a wrong definition, ``FingerprintConflict`` for one that changed under
     sagas in flight.
     """
-    found = {}
-    for program in registry.all():
+    found = registry.all()
+    for program in found:
         program.require_valid()
-        found[definitions.identify(using, program.definition)] = program
-    return found
+    ids = definitions.identify_all(using, [program.definition for program in found])
+    return dict(zip(ids, found, strict=True))
 
 
 def queues(found: dict[int, Program]) -> list[str]:
@@ -142,9 +142,7 @@ def _after_migrate(*, using: str, app_config: Any, **_: Any) -> None:
     definitions.forget()
     if not _has_tables(using):
         return
-    for program in registry.all():
-        if not program.problems:
-            definitions.identify(using, program.definition)
+    definitions.identify_all(using, [each.definition for each in registry.all() if not each.problems])
 
 
 def _has_tables(using: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -19,35 +20,36 @@ _lock = threading.Lock()
 
 
 def identify(using: str, definition: Definition) -> int:
-    """Give the id of the definition's row, written if it is new.
+    """Give the id of the definition's row, written if it is new. Raises as ``identify_all`` does."""
+    known = _ids.get(_key(using, definition))
+    return known if known is not None else identify_all(using, [definition])[0]
 
-    Raises ``FingerprintConflict`` when the graph changed under an unchanged version while sagas of it are
-    in flight.
+
+def identify_all(using: str, definitions: Sequence[Definition]) -> list[int]:
+    """Give the ids of the definitions' rows, in their order; new ones are written together.
+
+    Raises ``FingerprintConflict`` when a graph changed under an unchanged version while sagas of it are in
+    flight.
     """
-    key = _key(using, definition)
-    known = _ids.get(key)
-    if known is not None:
-        return known
+    keys = [_key(using, definition) for definition in definitions]
+    unmet = {key: definition for key, definition in zip(keys, definitions, strict=True) if key not in _ids}
+    if not unmet:
+        return [_ids[key] for key in keys]
     with transaction.atomic(using=using):
-        found = _synchronise(using, definition)
+        found = dict(zip(unmet, _synchronise(using, list(unmet.values())), strict=True))
 
     def remember() -> None:
         with _lock:
-            _ids[key] = found
+            _ids.update(found)
 
-    # Inside the caller's transaction the row may yet be rolled back, so only a committed id is remembered.
+    # Inside the caller's transaction a row may yet be rolled back, so only committed ids are remembered.
     transaction.on_commit(remember, using=using)
-    return found
+    return [found[key] if key in found else _ids[key] for key in keys]
 
 
 def remembered(using: str, definition: Definition) -> int | None:
     """Give the id of the definition's row if this process has met it, without asking the database."""
     return _ids.get(_key(using, definition))
-
-
-def synchronise(using: str, definitions: Iterable[Definition]) -> dict[int, Definition]:
-    """Write the rows of ``definitions`` and give them by id. Raises as ``identify`` does."""
-    return {identify(using, definition): definition for definition in definitions}
 
 
 def forget() -> None:
@@ -61,25 +63,43 @@ def _key(using: str, definition: Definition) -> tuple[str, str, str, str]:
     return using, str(connections[using].settings_dict["NAME"]), definition.name, definition.fingerprint
 
 
-def _synchronise(using: str, definition: Definition) -> int:
-    rows = SagaDefinition.objects.using(using)
-    row, created = rows.get_or_create(
-        name=definition.name,
-        version=definition.version,
-        defaults={
-            "fingerprint": definition.fingerprint,
-            "graph": to_data(definition),
-            "description": definition.description,
-            "created_at": clock.now(using),
-        },
-    )
-    if created:
-        return row.pk
+def _synchronise(using: str, definitions: Sequence[Definition]) -> list[int]:
+    wanted = {(each.name, each.version): _facts(each) for each in definitions}
+    rows = _stored(using, definitions)
+    # In one order for all: two processes that write the same rows wait for each other one way round only.
+    if new := sorted(wanted.keys() - rows.keys()):
+        now = clock.now(using)
+        SagaDefinition.objects.using(using).bulk_create(
+            [SagaDefinition(name=n, version=v, created_at=now, **wanted[n, v]) for n, v in new],
+            ignore_conflicts=True,
+        )
+        rows = _stored(using, definitions)
+    for definition in definitions:
+        row, facts = rows[definition.name, definition.version], wanted[definition.name, definition.version]
+        if any(getattr(row, name) != value for name, value in facts.items()):
+            _rewrite(using, row.pk, definition, facts)
+    return [rows[each.name, each.version].pk for each in definitions]
+
+
+def _stored(using: str, definitions: Sequence[Definition]) -> dict[tuple[str, int], SagaDefinition]:
+    found = SagaDefinition.objects.using(using).filter(name__in={each.name for each in definitions})
+    return {(row.name, row.version): row for row in found}
+
+
+def _facts(definition: Definition) -> dict[str, Any]:
+    return {
+        "fingerprint": definition.fingerprint,
+        "graph": to_data(definition),
+        "description": definition.description,
+    }
+
+
+def _rewrite(using: str, row_id: int, definition: Definition, facts: dict[str, Any]) -> None:
+    # The row's lock keeps two workers with different code from both finding it free to change.
+    row = SagaDefinition.objects.using(using).select_for_update().get(pk=row_id)
     if row.fingerprint != definition.fingerprint:
-        # The row's lock keeps two workers with different code from both finding it free to change.
-        row = rows.select_for_update().get(pk=row.pk)
         live = SagaInstance.objects.using(using).filter(
-            definition_id=row.pk, status__in=[*LIVE_SAGA, "stuck"]
+            definition_id=row_id, status__in=[*LIVE_SAGA, "stuck"]
         )
         if live.exists():
             raise FingerprintConflict(
@@ -88,8 +108,4 @@ def _synchronise(using: str, definition: Definition) -> int:
                 f"database). Give the changed saga the version {definition.version + 1} and keep the old "
                 "class until its sagas have ended; saga_check shows what changed."
             )
-        row.fingerprint = definition.fingerprint
-    row.graph = to_data(definition)
-    row.description = definition.description
-    row.save(using=using)
-    return row.pk
+    SagaDefinition.objects.using(using).filter(pk=row_id).update(**facts)

@@ -143,6 +143,7 @@ WALKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bounds", "expected"), WALKS.values(), ids=WALKS)
 def test_every_history_within_bounds_keeps_all_laws_and_comes_to_an_end(bounds, expected):
     assert walk(bounds) == expected

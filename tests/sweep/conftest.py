@@ -33,11 +33,19 @@ class ForkServer:
         assert told["killed"] or told["code"] == 0, (job, arguments, told)
         return told
 
-    def points(self, mode: Mode, job: str, **arguments: Any) -> Iterator[tuple[int, str]]:
-        """Run ``job`` unharmed and give every point it passed: its number, and what to call its saga."""
+    def points(
+        self, mode: Mode, job: str, *, again: bool = True, **arguments: Any
+    ) -> Iterator[tuple[int, str]]:
+        """Run ``job`` unharmed and give every point it passed: its number, and what to call its saga.
+
+        ``again=False``: of statements of the same words inside transactions, where nothing lasts yet, only
+        the first and the last one, for a job that comes to the same place over and over.
+        """
         passed = self.run(job, mode=Mode.NOTHING, at=0, **arguments)["passed"]
+        first = {label: at for at, (label, _) in reversed([*enumerate(passed, 1)])}
+        last = {label: at for at, (label, _) in enumerate(passed, 1)}
         for at, (label, lasting) in enumerate(passed, 1):
-            if lasting or mode not in AFTER:
+            if lasting or (mode not in AFTER and (again or at in (first[label], last[label]))):
                 yield at, f"{job}, {mode} {at} of {len(passed)}, {label}"[:200]
 
     def strike(self, mode: Mode, at: int, job: str, **arguments: Any) -> None:

@@ -12,15 +12,16 @@ from typing import Any
 from unittest import mock
 
 from django.db import DatabaseError, connection
+from django.db.models import Q
 
 from django_saga import ComposedSaga, Saga, do_once, faults, operations, runtime, send_event, undo_once
-from django_saga.core.states import LIVE_SAGA
+from django_saga.core.states import CLAIMABLE_STEP, LIVE_SAGA
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
-from django_saga.engine import attempt, connections, recovery, worker
+from django_saga.engine import attempt, connections, recorder, recovery, worker
 from django_saga.engine.tasks import Task
 from django_saga.models import SagaInstance, SagaStep
-from django_saga.store import claims, waiting
+from django_saga.store import claims, clock, waiting
 from django_saga.store.rows import StepRow
 from django_saga.testing import shift_clock
 from tests import ledger
@@ -84,10 +85,10 @@ def with_children(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
         claim = claims.claim
 
         def of_the_family(using: str, **options: Any) -> list[StepRow]:
-            children = SagaInstance.objects.filter(parent_step__in=_steps_of(saga_id)).order_by("pk")
-            family = [saga_id, *children.values_list("pk", flat=True)]
-            found = (claim(using, saga_id=each, **options) for each in family)
-            return next(filter(None, found), [])
+            with points.aside():
+                due = SagaStep.objects.filter(_of_family(saga_id), status__in=CLAIMABLE_STEP)
+                first = due.filter(due_at__lte=clock.now(using)).order_by("due_at", "pk").first()
+            return claim(using, saga_id=first.saga_id if first else saga_id, **options)
 
         claims.claim = of_the_family
         built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
@@ -95,8 +96,9 @@ def with_children(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     return _told(points)
 
 
-def _steps_of(saga_id: Any) -> Any:
-    return SagaStep.objects.filter(saga_id=saga_id).values("pk")
+def _of_family(saga_id: Any) -> Q:
+    """Say which steps are a saga's own, or of those that its steps started."""
+    return Q(saga=saga_id) | Q(saga__parent_step__in=SagaStep.objects.filter(saga=saga_id).values("pk"))
 
 
 def with_event(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
@@ -267,7 +269,7 @@ class AtOnce:
 
 def _in_one_thread() -> ExitStack:
     """Let workers of this process run in one thread: without a caretaker, by a clock that ticks when it is
-    read.
+    read, and without waiting for a database that is there again at once.
     """
     ticks = (number / 1000 for number in count())
     name = f"{__name__}.{AtOnce.__name__}"
@@ -275,6 +277,7 @@ def _in_one_thread() -> ExitStack:
     stack.enter_context(mock.patch.object(runtime, "_THREADS", name))
     stack.enter_context(mock.patch.object(runtime, "_LOOP", name))
     stack.enter_context(mock.patch.object(worker, "Caretaker", mock.Mock()))
+    stack.enter_context(mock.patch.object(recorder, "FIRST_WAIT", 0.0))
     stack.enter_context(mock.patch.object(time, "monotonic", mock.Mock(side_effect=ticks)))
     return stack
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -46,10 +47,20 @@ class Points:
         self.reached = False
         self._mode = mode
         self._at = at
+        self._aside = False
 
     def watch(self) -> None:
         """Watch every connection that this process opens from now on."""
         connection_created.connect(self._opened, weak=False)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count nothing that the block does: it belongs to the test."""
+        self._aside = True
+        try:
+            yield
+        finally:
+            self._aside = False
 
     def _opened(self, *, connection: Any, **_: Any) -> None:
         if self._execute in connection.execute_wrappers:
@@ -70,6 +81,8 @@ class Points:
         return pass_on
 
     def _pass(self, label: str, connection: Any, go_on: Callable[[], Any]) -> Any:
+        if self._aside:
+            return go_on()
         self.passed.append(Point(label, lasting=label == "COMMIT" or not connection.in_atomic_block))
         strikes = len(self.passed) == self._at
         self.reached = self.reached or strikes

@@ -18,12 +18,12 @@ each_canonical = pytest.mark.parametrize("canonical", CANONICAL, ids=lambda cano
 by_each_driver = pytest.mark.parametrize("driver", ["by_worker", "by_caller"])
 
 
-def struck_at_each_point(fork, driver, canonical, mode):
-    """Strike run after run one point later; give the keys of the sagas."""
+def struck_at_each_point(fork, driver, canonical, mode, *, again=True):
+    """Strike run after run one point later; give the keys of the sagas. ``again`` as in ``fork.points``."""
     job = {"saga": canonical.saga, "input": canonical.input}
     keys = ["first", "unharmed"]
     fork.run(driver, **job, key="first", mode=Mode.NOTHING, at=0)  # makes the rows that are made once
-    for at, key in fork.points(mode, driver, **job, key="unharmed"):
+    for at, key in fork.points(mode, driver, again=again, **job, key="unharmed"):
         fork.strike(mode, at, driver, **job, key=key)
         keys.append(key)
     return keys
