@@ -1,11 +1,11 @@
 """Whether this code fits the sagas in flight, whether workers serve them, and whether all locks are theirs.
 
-Reads rows of sagas in flight only, by their index, however many have ended.
+Reads rows of sagas in flight only, by their index, however many have ended, and of those they started.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -116,13 +116,20 @@ class _Row(NamedTuple):
 
 def _in_flight(using: str) -> list[_Row]:
     found: dict[int, list[in_flight.Counted]] = defaultdict(list)
-    for counted in in_flight.counted(using):
+    for counted in (*in_flight.counted(using), *in_flight.counted_not_settled(using)):
         found[counted.definition_id].append(counted)
     rows = SagaDefinition.objects.using(using).only("name", "version", "fingerprint", "graph").in_bulk(found)
     return [
-        _Row(rows[key], {each.status: each.number for each in counts}, min(each.since for each in counts))
+        _Row(rows[key], _by_status(counts), min(each.since for each in counts))
         for key, counts in found.items()
     ]
+
+
+def _by_status(counts: Sequence[in_flight.Counted]) -> dict[str, int]:
+    numbers: Counter[str] = Counter()
+    for each in counts:
+        numbers[each.status] += each.number
+    return dict(numbers)
 
 
 def _workers(using: str, now: datetime) -> list[tuple[Sequence[str], Sequence[str]]]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from django.db import connections, transaction
 
 from django_saga.core.definition import SagaDefinition as Definition
-from django_saga.core.states import LIVE_SAGA
 from django_saga.core.stored import to_data
 from django_saga.exceptions import FingerprintConflict
 from django_saga.models import SagaDefinition, SagaInstance
-from django_saga.store import clock
+from django_saga.store import clock, in_flight
 
 _ids: dict[tuple[str, str, str, str], int] = {}
 _lock = threading.Lock()
@@ -29,7 +29,7 @@ def identify_all(using: str, definitions: Sequence[Definition]) -> list[int]:
     """Give the ids of the definitions' rows, in their order; new ones are written together.
 
     Raises ``FingerprintConflict`` when a graph changed under an unchanged version while sagas of it are in
-    flight.
+    flight, or have completed for one that is.
     """
     keys = [_key(using, definition) for definition in definitions]
     unmet = {key: definition for key, definition in zip(keys, definitions, strict=True) if key not in _ids}
@@ -98,10 +98,10 @@ def _rewrite(using: str, row_id: int, definition: Definition, facts: dict[str, A
     # The row's lock keeps two workers with different code from both finding it free to change.
     row = SagaDefinition.objects.using(using).select_for_update().get(pk=row_id)
     if row.fingerprint != definition.fingerprint:
-        live = SagaInstance.objects.using(using).filter(
-            definition_id=row_id, status__in=[*LIVE_SAGA, "stuck"]
-        )
-        if live.exists():
+        live = SagaInstance.objects.using(using).filter(status__in=in_flight.IN_FLIGHT)
+        if any(
+            some.filter(definition=row_id).exists() for some in chain([live], in_flight.not_settled(using))
+        ):
             raise FingerprintConflict(
                 f"Saga {definition} has another graph than the one its sagas in flight were started with "
                 f"(fingerprint {definition.fingerprint[:12]} in code, {row.fingerprint[:12]} in the "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import Count, Min, QuerySet
 
 from django_saga.core.states import SagaStatus
-from django_saga.models import SagaInstance
+from django_saga.models import SagaInstance, SagaStep
 from django_saga.store import sql
 
 # Also those that are stuck: a person may yet have their compensations tried again.
@@ -43,6 +45,31 @@ def counted(using: str) -> list[Counted]:
         assert at is not None
         found.append(Counted(definition_id, status, number, at))
     return found
+
+
+def not_settled(using: str) -> Iterator[QuerySet[SagaInstance]]:
+    """Give the completed sagas that one in flight started, or one of those did, generation by generation:
+    whoever started them may yet have them undone.
+    """
+    sagas = SagaInstance.objects.using(using)
+    parents = sagas.filter(status__in=IN_FLIGHT)
+    while True:
+        steps = SagaStep.objects.using(using).filter(saga__in=parents.values("pk"))
+        parents = sagas.filter(parent_step__in=steps.values("pk"), status=SagaStatus.COMPLETED)
+        if not parents.exists():
+            return
+        yield parents
+
+
+def counted_not_settled(using: str) -> list[Counted]:
+    """Count the sagas that ``not_settled`` gives, by definition."""
+    return [
+        Counted(definition_id, SagaStatus.COMPLETED.value, number, since)
+        for sagas in not_settled(using)
+        for definition_id, number, since in sagas.order_by()
+        .values_list("definition_id")
+        .annotate(Count("pk"), Min("created_at"))
+    ]
 
 
 def after(using: str, status: SagaStatus, definition_id: int, last: UUID, limit: int) -> list[UUID]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from django_saga.core.limits import Limits, Rate
 from django_saga.core.stored import to_data
 from django_saga.exceptions import FingerprintConflict
 from django_saga.models import SagaDefinition as Row
+from django_saga.observability import fit
 from django_saga.store import definitions
+from tests.commands.rows import a_definition, a_saga, a_step
 from tests.core.machine_play import define
 from tests.database.sessions import sessions
 from tests.processes import wait_until
@@ -79,6 +82,31 @@ def test_one_that_changed_under_its_sagas_keeps_all_that_come_with_it_out():
     assert not Row.objects.filter(name=new.name).exists()
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("above", ["running", "stuck", "completed"])
+@pytest.mark.parametrize("generations", [1, 2])
+def test_one_that_completed_for_a_saga_in_flight_holds_its_graph_fast(above, generations):
+    [key, _], _ = written(made(2))
+    top = saga = a_saga(above)
+    for number in range(generations):
+        step = a_step(saga, "starts_it", "succeeded")
+        last = number == generations - 1
+        definition = Row.objects.get(pk=key) if last else a_definition("between")
+        saga = a_saga("completed", definition=definition, parent_step=step.pk)
+    changed = replace(define("a b<a c<b"), name="made_0")
+    definitions.forget()
+
+    if above == "completed":
+        assert definitions.identify("default", changed) == key
+        return
+    with pytest.raises(FingerprintConflict, match="has another graph"):
+        definitions.identify("default", changed)
+    [version] = [each for each in fit.look("default").versions if each.name == "made_0"]
+    assert (version.counts, version.code) == ({"completed": 1}, "missing")
+    type(top).objects.filter(pk=top.pk).update(status="compensated")
+    assert definitions.identify("default", changed) == key
+
+
 @pytest.mark.django_db(transaction=True)
 def test_processes_that_begin_together_agree_on_the_ids():
     these = made(30)
@@ -108,12 +136,17 @@ def test_processes_that_write_the_same_ones_do_not_wait_for_each_other_crosswise
         definitions.identify_all("default", [middle])
         for count, thread in enumerate(begun, 1):
             thread.start()
-            wait_until(lambda count=count: sum(map(bool, sessions().values())) == count)
+            wait_until(partial(waiting, count))
     for thread in begun:
         thread.join(30)
 
     ids = dict(Row.objects.filter(name__startswith="made_").values_list("name", "pk"))
     assert found == [ids, ids]
+
+
+def waiting(count: int) -> bool:
+    """Whether ``count`` sessions wait for a lock."""
+    return sum(map(bool, sessions().values())) == count
 
 
 def identified(these: list[SagaDefinition]) -> dict[str, int]:
