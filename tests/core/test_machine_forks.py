@@ -37,6 +37,7 @@ from tests.core.test_machine_histories import DO_TROUBLES, UNDO_TROUBLES, diamon
 MAYBE = {"succeeded", "partial", "timed out", "lost", "released"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("definitions", "expected"),
     [

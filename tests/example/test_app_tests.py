@@ -14,6 +14,7 @@ from tests.processes import ROOT
 
 
 # On SQLite in memory, whatever the other tests run on.
+@pytest.mark.slow
 @pytest.mark.sqlite
 @pytest.mark.parametrize("app", [domain.app for domain in DOMAINS])
 def test_an_app_passes_its_own_tests(app):
