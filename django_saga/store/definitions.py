@@ -42,8 +42,11 @@ def identify_all(using: str, definitions: Sequence[Definition]) -> list[int]:
         with _lock:
             _ids.update(found)
 
-    # Inside the caller's transaction a row may yet be rolled back, so only committed ids are remembered.
-    transaction.on_commit(remember, using=using)
+    # Inside the caller's transaction a row may yet be rolled back, so only committed ids are remembered; none
+    # where transactions are managed by hand, since nobody says when that is.
+    connection = connections[using]
+    if connection.in_atomic_block or connection.get_autocommit():
+        transaction.on_commit(remember, using=using)
     return [found[key] if key in found else _ids[key] for key in keys]
 
 

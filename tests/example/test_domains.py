@@ -31,6 +31,7 @@ def ended_well(site: Site, domain: Domain) -> bool:
     return statuses <= {"completed", "compensated"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domain", OTHERS, ids=NAMES)
 def test_a_case_is_placed_once_under_its_key_and_carried_to_an_end(site: Site, domain: Domain) -> None:
     body, other = (domain.samples.draw(Random(number)) for number in (1, 2))
@@ -54,6 +55,7 @@ def test_a_case_is_placed_once_under_its_key_and_carried_to_an_end(site: Site, d
     assert site.get(f"/admin/{domain.app}/").status == 302
 
 
+@pytest.mark.slow
 def test_the_books_of_all_apps_agree_after_many_cases(site: Site) -> None:
     code = (
         "import json; from example_project.domains import OTHERS; "

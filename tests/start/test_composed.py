@@ -173,6 +173,7 @@ def test_actions_that_changed_under_sagas_in_flight_are_refused():
 
 
 def test_sagas_that_bring_no_graph_pay_nothing_for_those_that_do():
+    runtime.programs("default")  # their rows are there
     ChainSaga.start({})
     statements: list[str] = []
 
