@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management.commands import flush as flush_command
 from django.db import connections
 
-from django_saga.store import definitions
 from tests import databases
 from tests.ledger import VARIABLE, Ledger
 
@@ -76,10 +74,8 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
-    """Empty tables faster: without what migrations would fill with the same rows again, and on PostgreSQL by
+    """Empty tables faster: not those that migrations fill with the same rows again, and on PostgreSQL by
     DELETE, as its TRUNCATE makes new files for every table and index.
-
-    Rows of definitions are not written again either: whoever starts a saga writes them.
     """
     operations = connections["default"].ops
     flush = operations.sql_flush
@@ -91,7 +87,6 @@ def django_db_setup(django_db_setup: None) -> None:
         return flush(style, emptied, **options)
 
     operations.sql_flush = sql_flush  # type: ignore[method-assign]
-    flush_command.emit_post_migrate_signal = lambda *_: definitions.forget()
 
 
 @pytest.fixture
