@@ -388,6 +388,6 @@ def _background(work: Work) -> str:
         return work.state.reason
     culprit = work.rows.get(work.state.culprit)
     # Of a step that is undone itself, the row may tell what its compensation said.
-    return (
-        "" if culprit is None or culprit.undo else sagas.told(work.state.reason, culprit.name, culprit.error)
-    )
+    if culprit is None or culprit.undo:
+        return ""
+    return sagas.told(work.state.reason, culprit.name, culprit.error)

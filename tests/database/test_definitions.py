@@ -69,6 +69,20 @@ def test_what_changed_beside_the_graph_is_written_and_nothing_else():
     assert how.count("UPDATE") == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_where_transactions_are_managed_by_hand_it_is_written_and_asked_for_again():
+    [new] = made(1)
+    definitions.forget()
+    transaction.set_autocommit(False)
+    try:
+        key = definitions.identify("default", new)
+        assert definitions.remembered("default", new) is None
+        assert definitions.identify("default", new) == key
+        transaction.rollback()
+    finally:
+        transaction.set_autocommit(True)
+
+
 @pytest.mark.django_db
 def test_one_that_changed_under_its_sagas_keeps_all_that_come_with_it_out():
     EchoSaga.start("hello")
