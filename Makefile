@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 EXTRAS := postgres,api,celery,beat,prometheus
 ARGS ?=
 
+# Tests start hundreds of processes, each of which would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-sqlite test-postgres mutations lint format types imports migrations docs code-map package check bench clean
 

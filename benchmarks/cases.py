@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks import server
+from benchmarks import messaging, server, services
 
 Figure = tuple[str, float, str]
 
@@ -189,7 +189,8 @@ def b10() -> Iterator[Figure]:
 
 CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "B1": b1, "B2": b2, "B3": b3, "B4": b4, "B5": b5, "B6": b6, "B7": b7, "B8": b8,
-    "B9": b9, "B10": b10,
+    "B9": b9, "B10": b10, "B11": messaging.relay, "B12": messaging.inbox, "B13": messaging.optimistic,
+    "B14": messaging.growth, "B15": messaging.relay_to_rabbitmq, "B16": services.there_and_back,
 }  # fmt: skip
 
 

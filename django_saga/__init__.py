@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from django_saga.dsl.flow import Flow as Flow
     from django_saga.dsl.flow import saga as saga
     from django_saga.dsl.handle import Handle
+    from django_saga.dsl.handler import handler as handler
     from django_saga.dsl.outside import approval as approval
     from django_saga.dsl.outside import wait_for_event as wait_for_event
     from django_saga.dsl.part import part as part
+    from django_saga.dsl.remote import remote as remote
     from django_saga.dsl.result import StepResult as StepResult
     from django_saga.dsl.saga import Saga as Saga
     from django_saga.dsl.step import step as step
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from django_saga.engine.guard import do_once as do_once
     from django_saga.engine.guard import forget_effects as forget_effects
     from django_saga.engine.guard import undo_once as undo_once
+    from django_saga.engine.publishing import apublish as apublish
+    from django_saga.engine.publishing import publish as publish
     from django_saga.engine.sending import asend_event as asend_event
     from django_saga.engine.sending import send_event as send_event
     from django_saga.exceptions import EffectRefused as EffectRefused
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
     from django_saga.exceptions import InvalidForm as InvalidForm
     from django_saga.exceptions import InvalidInput as InvalidInput
+    from django_saga.exceptions import InvalidMessage as InvalidMessage
     from django_saga.exceptions import NothingToUndo as NothingToUndo
     from django_saga.exceptions import OperationRefused as OperationRefused
     from django_saga.exceptions import OutcomeUnknown as OutcomeUnknown
@@ -59,6 +64,9 @@ if TYPE_CHECKING:
     from django_saga.exceptions import SagaNotFound as SagaNotFound
     from django_saga.exceptions import TargetLocked as TargetLocked
     from django_saga.exceptions import UnknownSaga as UnknownSaga
+    from django_saga.messaging.participant import Command as Command
+    from django_saga.messaging.participant import participant as participant
+    from django_saga.messaging.received import Received as Received
 
     # The type of what ``start()`` gives; at run time the class that keeps its promise.
     SagaHandle: TypeAlias = Handle
@@ -84,9 +92,11 @@ _HOME = {
     "ComposedSaga": "dsl.composed",
     "Flow": "dsl.flow",
     "saga": "dsl.flow",
+    "handler": "dsl.handler",
     "approval": "dsl.outside",
     "wait_for_event": "dsl.outside",
     "part": "dsl.part",
+    "remote": "dsl.remote",
     "StepResult": "dsl.result",
     "Saga": "dsl.saga",
     "step": "dsl.step",
@@ -94,6 +104,8 @@ _HOME = {
     "sleep": "dsl.waits",
     "Context": "engine.context",
     **dict.fromkeys(("do_once", "forget_effects", "undo_once"), "engine.guard"),
+    "apublish": "engine.publishing",
+    "publish": "engine.publishing",
     "asend_event": "engine.sending",
     "send_event": "engine.sending",
     "SagaHandle": "engine.handle",
@@ -104,6 +116,7 @@ _HOME = {
             "InvalidDefinition",
             "InvalidForm",
             "InvalidInput",
+            "InvalidMessage",
             "NothingToUndo",
             "OperationRefused",
             "OutcomeUnknown",
@@ -118,6 +131,9 @@ _HOME = {
         ),
         "exceptions",
     ),
+    "Command": "messaging.participant",
+    "participant": "messaging.participant",
+    "Received": "messaging.received",
 }
 __all__ = sorted(_HOME)
 

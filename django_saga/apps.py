@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DjangoSagaConfig(AppConfig):
-    """The app ``django_saga``: finds the ``sagas`` module of every installed app."""
+    """The app ``django_saga``: finds the modules ``sagas`` and ``handlers`` of every installed app."""
 
     name = "django_saga"
     label = "django_saga"
@@ -20,4 +20,4 @@ class DjangoSagaConfig(AppConfig):
         from django_saga import runtime
 
         runtime.install()
-        autodiscover_modules("sagas")
+        autodiscover_modules("sagas", "handlers")

@@ -5,9 +5,10 @@ it.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -27,15 +28,38 @@ class SagaSettings:
     poll_interval: timedelta = timedelta(seconds=1)  # the longest an idle worker waits between looks
     drain_timeout: timedelta = timedelta(seconds=30)  # how long SIGTERM waits for steps in flight
     concurrency: int = 16  # threads for `def` steps, per process
+    keep_messages: timedelta = timedelta(days=7)  # how long messages stay that are done with
+    handler_threads: int = 4  # threads for handlers of messages, per process
     async_concurrency: int = 500  # `async def` steps at once, per process
     notify: bool = True  # wake idle workers by NOTIFY where the database has it
     max_crashes: int = 4  # a step may take its worker with it that often
     max_input_bytes: int = 262_144
     max_result_bytes: int = 262_144
     max_error_bytes: int = 8_192
+    max_message_bytes: int = 262_144
     max_depth: int = 64
     max_steps: int = 200
+    message_attempts: int = 10  # of a message that a broker refuses, or a handler that names no retry policy
+    brokers: dict[str, str] = field(default_factory=lambda: {"default": "memory:"})  # URLs by name
+    # Broker by topic ("payments.*"), the first that fits.
+    topics: dict[str, str] = field(default_factory=dict)
+    source: str = ""  # who sends, in every message; by default made of the project's name
+    # Who may send callbacks over HTTP, and the secrets that they sign them with ("whsec_..."), by spaces.
+    webhooks: dict[str, str] = field(default_factory=dict)
+    optimistic: bool = True  # send messages straight after commit, from the process that wrote them
     fault_points: bool = False  # tests only: honour the variable SAGA_FAULTS
+
+    @property
+    def sender(self) -> str:
+        """Who sends: the CloudEvents attribute ``source``; of it are made ids and the topic of replies."""
+        if self.source:
+            return self.source
+        return f"urn:django-saga:{project_name()}"
+
+
+def project_name() -> str:
+    """Name the project by the package of its URLs, which all its processes have in common."""
+    return (getattr(settings, "ROOT_URLCONF", "") or "project").partition(".")[0]
 
 
 @cache
@@ -81,12 +105,33 @@ def _convert(source: str, value: Any, kind: str) -> Any:
             if isinstance(value, bool) or int(value) < 1:
                 raise ValueError("give a whole number of 1 or more")
             return int(value)
+        if kind == "dict[str, str]":
+            return _as_names(value)
         if not isinstance(value, str):
             raise TypeError("give text")
         return value
     except (TypeError, ValueError) as error:
-        wanted = {"timedelta": "a timedelta or seconds", "int": "a whole number"}.get(kind, kind)
-        raise ImproperlyConfigured(f"{source} = {value!r} is not {wanted}: {error}") from None
+        wanted = _WANTED.get(kind, kind)
+        # What broker URLs hold is not for logs.
+        shown = "…" if kind == "dict[str, str]" else repr(value)
+        raise ImproperlyConfigured(f"{source} = {shown} is not {wanted}: {error}") from None
+
+
+_WANTED = {
+    "timedelta": "a timedelta or seconds",
+    "int": "a whole number",
+    "dict[str, str]": "a dict of text (as JSON, in an environment variable)",
+}
+
+
+def _as_names(value: Any) -> dict[str, str]:
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping):
+        raise TypeError(f"got {type(found).__name__}")
+    for name, text in found.items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            raise TypeError(f"the entry {name!r} is not text for text")
+    return dict(found)
 
 
 def _as_bool(value: Any) -> bool:

@@ -34,6 +34,10 @@ class InvalidForm(InvalidInput):
         self.errors = errors
 
 
+class InvalidMessage(InvalidInput):
+    """The message was refused before anything was written: something in it cannot travel."""
+
+
 class IdempotencyConflict(SagaError):
     """The idempotency key belongs to a saga that was started with another input."""
 
@@ -69,6 +73,10 @@ class EncodingError(SagaError):
 
 class SagaNotFound(SagaError):
     """There is no saga with that id (or not of that class)."""
+
+
+class LetterNotFound(SagaError):
+    """There is no dead letter of that name."""
 
 
 class SagaNotFinished(SagaError, TimeoutError):
@@ -155,11 +163,34 @@ class LeaseLost(SagaError):
 
 
 class BrokenTransaction(SagaError):
-    """User code ended, broke or left the transaction of an atomic step; all of it was rolled back."""
+    """A handler or atomic step ended, broke or left its transaction; all of it was rolled back."""
 
 
 class FingerprintConflict(SagaError):
     """A definition's graph changed under an unchanged version while sagas of it are in flight."""
+
+
+# --- what becomes of messages ---------------------------------------------------------------------
+
+
+class BrokerUnavailable(SagaError):
+    """The broker cannot be reached, or takes nothing now; its messages wait until it does."""
+
+
+class MessageRefused(SagaError):
+    """The broker does not take this message for itself: it is tried again, then parked."""
+
+
+class MessageHeld(SagaError):
+    """The message was not sent, as one before it in its stream was not."""
+
+
+class MalformedMessage(SagaError):
+    """What came from a broker is not a message; trying again cannot help."""
+
+
+class HandlerMissing(SagaError):
+    """This code has no handler of the consumer for the topic; another release may."""
 
 
 # --- what an operator may meet --------------------------------------------------------------------

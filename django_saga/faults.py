@@ -39,6 +39,19 @@ POINTS = frozenset(
         "operator.before_commit",
         "lock.acquired",
         "lock.released",
+        "outbox.after_insert",
+        "outbox.after_commit",
+        "relay.after_take",
+        "relay.after_publish",
+        "relay.before_mark",
+        "relay.after_mark",
+        "inbox.before_store",
+        "inbox.before_wake",
+        "inbox.after_store",
+        "inbox.after_begin",
+        "inbox.mid",
+        "inbox.before_commit",
+        "inbox.after_commit",
     }
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from django_saga.core.messages import Message
 from django_saga.exceptions import SagaError
 
 
@@ -65,7 +67,73 @@ class Executor(Protocol):
     def stop(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFeatures:
+    """What a broker promises beside what all of them do.
+
+    ``in_database``: it hands over in this very database, and nothing has to be fetched from it.
+    ``keeps_for_later_consumers``: a consumer that subscribes for the first time is given what was published
+    before. ``refuses_unroutable``: a message of a topic that is nowhere to go to is ``MessageRefused``.
+    ``max_message_bytes``: the largest body that it takes; None where it has no limit of its own.
+    """
+
+    in_database: bool = False
+    keeps_for_later_consumers: bool = True
+    refuses_unroutable: bool = False
+    max_message_bytes: int | None = None
+
+
+class Delivery(Protocol):
+    """A message as it was fetched: which topic it came by, its bytes, and what acknowledges it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Subscription(Protocol):
+    """What one consumer gets from a broker."""
+
+    def fetch(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
+        """Give what came, waiting at most ``wait`` for the first. Raises ``BrokerUnavailable``."""
+        ...
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Have the broker forget what is stored. Raises ``BrokerUnavailable``."""
+        ...
+
+    def close(self) -> None:
+        """Leave; what was not acknowledged is given to another one."""
+        ...
+
+
+class Broker(Protocol):
+    """Carries messages between programs; made of a URL."""
+
+    features: BrokerFeatures
+
+    def publish(self, messages: Sequence[Message]) -> Sequence[SagaError | None]:
+        """Send messages in their order, wait for the broker's word, and give it for each: None when it has
+        the message, ``MessageRefused`` when it does not take it for itself, ``BrokerUnavailable`` when it was
+        not to be had, ``MessageHeld`` for those not sent as one before them in their stream was not.
+
+        Once a message of a stream failed, no later one of that stream is sent. Raises ``BrokerUnavailable``
+        when nothing was sent, or nobody knows what was.
+        """
+        ...
+
+    def subscribe(self, consumer: str, topics: Sequence[str]) -> Subscription:
+        """Give what ``consumer`` gets of ``topics``. Raises ``BrokerUnavailable``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 _engine: Callable[[], Engine] | None = None
+_take_reply: Callable[[Any], None] | None = None
 
 
 def engine() -> Engine:
@@ -83,3 +151,15 @@ def provide_engine(factory: Callable[[], Engine]) -> None:
     """
     global _engine
     _engine = factory
+
+
+def take_reply(message: Any) -> None:
+    """Hand a reply to the step that waits for it; the handler of every project that sends commands."""
+    assert _take_reply is not None  # messages are handled by an app that is set up
+    _take_reply(message)
+
+
+def provide_replies(take: Callable[[Any], None]) -> None:
+    """Say what takes replies."""
+    global _take_reply
+    _take_reply = take

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import import_string
@@ -15,16 +17,36 @@ from django.utils.module_loading import import_string
 from django_saga import faults, ports
 from django_saga.conf import get_settings
 from django_saga.core.events import CancelRequested
+from django_saga.dsl.handler import handlers
 from django_saga.dsl.program import Program
 from django_saga.dsl.registry import registry
-from django_saga.engine import announcing, atomic, attempt, graphs, inline, journal, starter, wake
+from django_saga.engine import (
+    announcing,
+    atomic,
+    attempt,
+    graphs,
+    inline,
+    journal,
+    publishing,
+    remote,
+    starter,
+    wake,
+)
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.intake import Suspects
 from django_saga.engine.lanes import Executor
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.engine.worker import Worker
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound
+from django_saga.messaging.duty import Duty
+from django_saga.messaging.fetching import Fetching
+from django_saga.messaging.handling import Handling
+from django_saga.messaging.housekeeping import Housekeeping
+from django_saga.messaging.optimistic import Sender
+from django_saga.messaging.relay import Relay
+from django_saga.messaging.station import NOBODY, Station
 from django_saga.models import SagaInstance
+from django_saga.ports import Broker
 from django_saga.store import definitions
 
 
@@ -69,6 +91,8 @@ _engine = Engine()
 def install() -> None:
     """Connect the parts; called once when Django starts. Touches no database."""
     ports.provide_engine(lambda: _engine)
+    ports.provide_replies(remote.take_reply)
+    wake.listen_here(wake.OUTBOX, Sender(partial(_relay_duty, polls=False)).hear)
     post_migrate.connect(_after_migrate, dispatch_uid="django_saga.definitions")
     if "SAGA_FAULTS" in os.environ and get_settings().fault_points:
         faults.arm(os.environ["SAGA_FAULTS"])
@@ -129,6 +153,114 @@ def build_worker(
         once=once,
         suspects=suspects,
     )
+
+
+# What a worker process may be told to do only.
+PARTS = ("sagas", "relay", "consumer")
+
+_HOUR = 3600.0
+
+# Adapters of brokers, by the scheme of their URL.
+SCHEMES = {
+    "memory": "django_saga.brokers.memory.MemoryBroker",
+    "redis": "django_saga.brokers.redis.RedisBroker",
+    "rediss": "django_saga.brokers.redis.RedisBroker",
+    "amqp": "django_saga.brokers.rabbitmq.RabbitBroker",
+    "amqps": "django_saga.brokers.rabbitmq.RabbitBroker",
+    "kafka": "django_saga.brokers.kafka.KafkaBroker",
+}
+
+
+def build_station(
+    *, using: str, parts: Collection[str] = PARTS, once: bool = False, **options: Any
+) -> Station:
+    """Build a worker process with its parts; ``options`` are those of ``build_worker``."""
+    duties: dict[str, list[Duty]] = {}
+    handlings: list[Handling] = []
+    told = []
+    lease = options.get("lease") or get_settings().lease
+    if "relay" in parts:
+        duties[wake.OUTBOX] = [_relay_duty(using, lease)]
+        duties[NOBODY] = [Duty("housekeeping", lambda: Housekeeping(using).turn, every=_HOUR)]
+        told.append(f"sends messages to {', '.join(get_settings().brokers)}")
+    if "consumer" in parts and handlers.consumers():
+        # Where the database has one lock for all, more threads would only wait for each other.
+        side_by_side = connections[using].features.has_select_for_update and not once
+        number = get_settings().handler_threads if side_by_side else 1
+        told.append(f"handles messages for {', '.join(handlers.consumers())}")
+        # Fetching first: where all is done once, what was fetched is handled in the same round.
+        duties[NOBODY] = [
+            *duties.get(NOBODY, []),
+            *_fetching_duties(using, wait=timedelta(seconds=0 if once else 1)),
+        ]
+        duties[wake.INBOX] = [_handling_duty(using, lease, each + 1, handlings) for each in range(number)]
+    return Station(
+        using,
+        partial(build_worker, using=using, once=once, **options) if "sagas" in parts else None,
+        duties,
+        drain_timeout=options.get("drain_timeout") or get_settings().drain_timeout,
+        once=once,
+        hangs=lambda: any(each.hangs for each in handlings),
+        told=told,
+    )
+
+
+def broker(name: str) -> Broker:
+    """Give the broker that is called ``name`` in the settings. Raises ``ImproperlyConfigured``."""
+    return _broker(name, os.getpid())
+
+
+@cache  # for each process: a connection must not be shared with a child
+def _broker(name: str, pid: int) -> Broker:
+    settings = get_settings()
+    url = settings.brokers.get(name)
+    if url is None:
+        known = ", ".join(settings.brokers)
+        raise ImproperlyConfigured(f"DJANGO_SAGA['BROKERS'] has no broker {name!r}; it has {known}.")
+    scheme = url.partition(":")[0]
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{each}:" for each in SCHEMES)
+        raise ImproperlyConfigured(
+            f"DJANGO_SAGA['BROKERS'][{name!r}] is of the unknown scheme {scheme!r}; known are {known}."
+        )
+    found: Broker = import_string(SCHEMES[scheme])(url, using=settings.database)
+    return found
+
+
+def _relay_duty(using: str, lease: timedelta | None = None, *, polls: bool = True) -> Duty:
+    def build() -> Callable[[], bool]:
+        settings = get_settings()
+        return Relay(using, list(settings.brokers), broker, lease=lease or settings.lease).turn
+
+    return Duty("relay", build, longest=get_settings().poll_interval.total_seconds() if polls else None)
+
+
+def _handling_duty(using: str, lease: timedelta, number: int, handlings: list[Handling]) -> Duty:
+    def build() -> Callable[[], bool]:
+        handlings.append(Handling(using, lease=lease))
+        return handlings[-1].turn
+
+    return Duty(f"handling-{number}", build, longest=get_settings().poll_interval.total_seconds())
+
+
+def _fetching_duties(using: str, *, wait: timedelta) -> list[Duty]:
+    """Give what fetches messages: one for each consumer and broker that messages have to be fetched from."""
+    found = []
+    for consumer in handlers.consumers():
+        topics: dict[str, list[str]] = {}
+        for topic in handlers.topics_of(consumer):
+            topics.setdefault(publishing.broker_of(topic), []).append(topic)
+        for name, of_broker in topics.items():
+            if broker(name).features.in_database:
+                continue
+            fetching = Fetching(using, consumer, of_broker, partial(broker, name), wait=wait)
+            build = partial(_turn_of, fetching)
+            found.append(Duty(f"fetching-{consumer}-{name}", build, end=fetching.close))
+    return found
+
+
+def _turn_of(fetching: Fetching) -> Callable[[], bool]:
+    return fetching.turn
 
 
 def _is_async(program: Program) -> bool:

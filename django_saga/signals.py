@@ -9,6 +9,10 @@ The signals in ``TRANSITIONS`` have the saga's class as sender. Those of sagas b
 ``trouble`` (error), ``recovered`` (the database answers again), ``late_result``, ``retired``;
 ``hook_failed`` (task, error; worker is None): what an atomic step had registered by
 ``transaction.on_commit`` failed, after the commit.
+``message_event`` (event, and facts of it): ``broker_away`` (broker, error, wait in seconds), ``broker_back``
+(broker), ``message_refused`` (message, error, due_at), ``message_failed`` and ``message_dead`` (consumer,
+message, error, due_at), ``reply_late`` (message, step), ``trouble`` (duty, error, expected), ``retired``
+(a handler hangs), ``started`` (parts: what it does, in words).
 """
 
 from __future__ import annotations
@@ -67,3 +71,4 @@ circuit_opened = TransitionSignal("circuit_opened")
 circuit_closed = TransitionSignal("circuit_closed")
 
 worker_event = Signal()
+message_event = Signal()

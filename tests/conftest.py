@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.management import create_contenttypes
 from django.db import connections
+from django.db.backends.utils import CursorWrapper
+from django.db.models.signals import post_migrate
+from pytest_django.plugin import DjangoDbBlocker
 
 from tests import databases
 from tests.ledger import VARIABLE, Ledger
 
 pytest_plugins = ["tests.processes"]
 _CORE = Path(__file__).parent / "core"
+_DEFINITIONS, _COPY = "django_saga_sagadefinition", "tests_definitions_as_migrated"
 
 
 def pytest_configure() -> None:
@@ -73,20 +78,40 @@ def django_db_modify_db_settings(
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> None:
-    """Empty tables faster: not those that migrations fill with the same rows again, and on PostgreSQL by
-    DELETE, as its TRUNCATE makes new files for every table and index.
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Empty tables faster: not those that migrations fill with the same rows again, which then nobody has to
+    look for, and on PostgreSQL by DELETE, as its TRUNCATE makes new files for every table and index. Rows of
+    definitions come back from a copy of what the migration wrote: they need not be made again each time.
     """
+    database = connections["default"].settings_dict
+    if database["NAME"] != database["TEST"]["NAME"]:
+        return  # no test of this session is on the test database, so there is none
+    with django_db_blocker.unblock(), connections["default"].cursor() as cursor:
+        if databases.kind() == "postgres":
+            _need_not_survive_a_power_cut(cursor)
+        cursor.execute(f"CREATE TABLE {_COPY} AS SELECT * FROM {_DEFINITIONS}")
+    connections["default"].close()  # what was altered is for connections that are opened from now on
     operations = connections["default"].ops
     flush = operations.sql_flush
 
     def sql_flush(style: Any, tables: Sequence[str], **options: Any) -> list[str]:
         emptied = [table for table in tables if table not in ("django_content_type", "auth_permission")]
+        again = [f"INSERT INTO {_DEFINITIONS} SELECT * FROM {_COPY}"] if _DEFINITIONS in tables else []
         if databases.kind() == "postgres":
-            return [f"DELETE FROM {operations.quote_name(table)}" for table in emptied]
-        return flush(style, emptied, **options)
+            return [*[f"DELETE FROM {operations.quote_name(table)}" for table in emptied], *again]
+        return [*flush(style, emptied, **options), *again]
 
     operations.sql_flush = sql_flush  # type: ignore[method-assign]
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+
+
+def _need_not_survive_a_power_cut(cursor: CursorWrapper) -> None:
+    """Have commits in the test database, by whichever process, not wait for the disk: tests kill clients of
+    its server, which loses nothing by that. The one that crashes a server has one of its own.
+    """
+    name = cursor.db.ops.quote_name(cursor.db.settings_dict["NAME"])
+    cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
 
 
 @pytest.fixture

@@ -42,6 +42,12 @@ def external(key: str, kind: str = "call", note: str = "") -> None:
         os.close(file)
 
 
+def length() -> int:
+    """How much was done in the outside world so far, by whichever process."""
+    path = Path(os.environ[VARIABLE])
+    return path.stat().st_size if path.exists() else 0
+
+
 def is_open(gate: str) -> bool:
     """Whether the test has opened ``gate``; from any process."""
     return Path(os.environ[VARIABLE]).with_name(f"{gate}.gate").exists()

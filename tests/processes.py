@@ -72,14 +72,14 @@ class RealProcess:
         """Ask the parent to end (SIGTERM)."""
         self.popen.terminate()
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """Wait for the end and return the exit code; negative for a signal."""
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             self._fail(f"still running after {timeout} s")
 
-    def wait_for_line(self, pattern: str, timeout: float = 30) -> re.Match[str]:
+    def wait_for_line(self, pattern: str, timeout: float = 60) -> re.Match[str]:
         """Wait until a line of the output matches ``pattern``."""
         ends_at = time.monotonic() + timeout
         while True:
@@ -166,7 +166,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def wait_until(predicate: Callable[[], T | None], *, timeout: float = 30, message: str = "") -> T:
+def wait_until(predicate: Callable[[], T | None], *, timeout: float = 60, message: str = "") -> T:
     """Ask ``predicate`` until its answer is true and return that; a time-out shows the saga tables."""
     ends_at = time.monotonic() + timeout
     while not (answer := predicate()):

@@ -3,4 +3,4 @@
 from example_project.settings import *  # noqa: F403
 from tests import settings as tests
 
-INSTALLED_APPS = list(dict.fromkeys([*INSTALLED_APPS, *tests.INSTALLED_APPS]))  # noqa: F405
+INSTALLED_APPS = list(dict.fromkeys([*INSTALLED_APPS, *tests.INSTALLED_APPS, "tests.depot"]))  # noqa: F405

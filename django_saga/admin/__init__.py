@@ -1,4 +1,4 @@
-"""Sagas in the Django admin: what happened, what happens and what is to come, to look at only."""
+"""Sagas in the Django admin: what happened, happens and is to come, to look at; dead letters have buttons."""
 
 from django_saga.admin import (
     definitions,
@@ -6,6 +6,7 @@ from django_saga.admin import (
     gates,
     history,
     locks,
+    messages,
     operations,
     outside,
     sagas,
@@ -19,6 +20,7 @@ __all__ = [
     "gates",
     "history",
     "locks",
+    "messages",
     "operations",
     "outside",
     "sagas",

@@ -41,7 +41,7 @@ class KeysetChangeList(ChangeList):
         # Equal, so that the search form claims to know no number.
         self.result_count = self.full_result_count = len(rows)
         self.show_full_result_count = False
-        self.show_admin_actions = False
+        self.show_admin_actions = bool(self.model_admin.get_actions(request))
         self.can_show_all = self.multi_page = False
         self.paginator = Paginator(rows, self.list_per_page)
 

@@ -30,7 +30,7 @@ Tool = tuple[str | Promise, str]
 class ReadOnlyAdmin(ModelAdmin):
     """An admin to look at. ``empty_text`` is shown where there are no rows at all."""
 
-    actions = None
+    actions: Any = None
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50

@@ -17,6 +17,7 @@ from django_saga.core import shapes
 from django_saga.core.spans import between, span
 from django_saga.core.state import OMITTED, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, SagaStatus, StepStatus
+from django_saga.core.waits import WAITING
 from django_saga.models import SagaEvent, SagaStep, SagaWorker
 from django_saga.observability.standing import tried
 from django_saga.observability.story import Attempt, StepStory, Story
@@ -96,6 +97,8 @@ def _notes(step: StepStory) -> list[str]:
         notes.append(_("after %(steps)s") % {"steps": cells.short(", ".join(node.after))})
     if node.atomic:
         notes.append(_("atomic"))
+    if node.wait:
+        notes.append(cells.short(node.wait))
     if node.pivot:
         notes.append(_("pivot"))
     if node.when:
@@ -106,7 +109,7 @@ def _notes(step: StepStory) -> list[str]:
         notes.append(_("queue %(queue)s") % {"queue": cells.short(node.queue)})
     if step.row is not None and step.row.ran_in:
         notes.append(_("taken over"))
-    if step.row is not None and step.row.partial:
+    if step.row is not None and step.row.partial and step.row.reason != WAITING:
         notes.append(_("handed over partial work"))
     return notes
 

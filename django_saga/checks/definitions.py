@@ -62,6 +62,8 @@ IDS = {
     "on-timeout": "django_saga.E048",
     "condition": "django_saga.E049",
     "condition-place": "django_saga.E050",
+    "command": "django_saga.E051",
+    "reply-timeout": "django_saga.E052",
 }
 DEFINED_TWICE = "django_saga.E018"
 

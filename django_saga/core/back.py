@@ -30,7 +30,7 @@ def turn_back(
     changed = {ended.name: ended} if ended else {}
     for name, step in state.steps.items():
         if name not in changed and step.is_open and name not in event.in_flight:
-            changed[name] = tries.abandoned(step)
+            changed[name] = tries.abandoned(definition[name], step)
     return undo_on(definition, state, changed, now, *said)
 
 
@@ -45,7 +45,9 @@ def failed_while_undoing(
 ) -> Decision:
     step = state.steps[event.step]
     if not event.undo:
-        return undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
+        return undo_on(
+            definition, state, {step.name: tries.given_up(definition[step.name], step, event, "")}, now
+        )
     return _undo_failed(definition, state, step, event, now)
 
 
@@ -54,7 +56,9 @@ def unknown_while_undoing(
 ) -> Decision:
     if not event.undo:
         step = tries.doubted(state.steps[event.step], event, definition[event.step])
-        return undo_on(definition, state, {step.name: tries.given_up(step, event, "")}, now)
+        return undo_on(
+            definition, state, {step.name: tries.given_up(definition[step.name], step, event, "")}, now
+        )
     # A compensation that may have worked is tried again with the same key: it has to be idempotent anyway.
     step = state.steps[event.step]._replace(
         crashes=state.steps[event.step].crashes + (event.cause is Cause.WORKER_LOST),
@@ -69,9 +73,10 @@ def _undo_failed(
     event: events.StepFailed | events.StepUnknown,
     now: datetime,
 ) -> Decision:
-    undo = definition[step.name].undo
-    assert undo is not None  # only a step with a compensation is ever opened for undo
-    again, why = tries.next_try(step, event, undo.retry, now)
+    spec = definition[step.name]
+    assert spec.undo is not None  # only a step with a compensation is ever opened for undo
+    next_try = tries.next_look if spec.wait is not None else tries.next_try
+    again, why = next_try(step, event, spec.undo.retry, now)
     dead = step._replace(
         status=StepStatus.UNDO_FAILED, attempt=event.attempt, due_at=None, deadline_at=None, reason=why
     )
@@ -82,8 +87,10 @@ def waits_while_undoing(
     definition: SagaDefinition, state: SagaState, event: events.StepWaits, now: datetime
 ) -> Decision:
     """A compensation waits; or a step does that is no longer wanted."""
-    step = tries.waiting(state.steps[event.step], event)
-    return undo_on(definition, state, {step.name: step if event.undo else tries.abandoned(step)}, now)
+    spec = definition[event.step]
+    step = tries.waiting(spec, state.steps[event.step], event)
+    left = step if event.undo else tries.abandoned(spec, step)
+    return undo_on(definition, state, {step.name: left}, now)
 
 
 def not_started(definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime) -> Decision:
@@ -91,14 +98,15 @@ def not_started(definition: SagaDefinition, state: SagaState, event: StepEvent, 
         raise IllegalTransition(f"step {event.step} is undo_scheduled: a compensation is always wanted")
     # The claim counted an attempt on the step's row that never was.
     step = state.steps[event.step]._replace(attempt=event.attempt - 1)
-    return undo_on(definition, state, {step.name: tries.abandoned(step)}, now)
+    return undo_on(definition, state, {step.name: tries.abandoned(definition[step.name], step)}, now)
 
 
 def condition_answered(
     definition: SagaDefinition, state: SagaState, event: StepEvent, now: datetime
 ) -> Decision:
     """Whatever a condition said that was asked when the saga turned back: its step never begins."""
-    return undo_on(definition, state, {event.step: tries.abandoned(state.steps[event.step])}, now)
+    asked = tries.abandoned(definition[event.step], state.steps[event.step])
+    return undo_on(definition, state, {event.step: asked}, now)
 
 
 def undo_retried(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -304,7 +304,7 @@ def _writer_for(value: Any) -> _Writer:
 # --- reading --------------------------------------------------------------------------------------
 
 _from_json = json.JSONDecoder().decode
-_READERS: dict[str, Callable[[str], Any]] = {
+READERS: dict[str, Callable[[str], Any]] = {
     "$float": float,
     "$int": int,
     "$decimal": Decimal,
@@ -316,7 +316,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _untag(found: dict[str, Any]) -> Any:
+def untag(found: dict[str, Any], readers: Mapping[str, Callable[[str], Any]] = READERS) -> Any:
+    """Give what an object of stored JSON stands for: what ``readers`` makes of it when it is a tag."""
     if len(found) != 1:
         return found
     ((key, value),) = found.items()
@@ -324,13 +325,13 @@ def _untag(found: dict[str, Any]) -> Any:
         return found
     if key[:2] == "$$":
         return {key[1:]: value}
-    read = _READERS.get(key)
+    read = readers.get(key)
     if read is None:
         raise EncodingError(f"unknown tag {key!r}; was this written by a newer django-saga?")
     return read(value)
 
 
-_from_tagged_json = json.JSONDecoder(object_hook=_untag).decode
+_from_tagged_json = json.JSONDecoder(object_hook=untag).decode
 
 # --- words for errors -----------------------------------------------------------------------------
 

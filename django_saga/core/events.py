@@ -19,6 +19,7 @@ class Cause(StrEnum):
     WORKER_LOST = "worker lost"
     RELEASED = "released"  # a worker that had to stop left it behind
     REPORTED = "reported"  # the step itself could not tell, as when a call's answer was lost
+    NO_REPLY = "no reply"  # to a command, in time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +100,15 @@ class StepSucceeded(StepEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed(StepEvent):
     """The attempt certainly failed. ``partial``: it handed over work that has to be undone all the same.
-    ``disproved``: a probe found that no attempt had its effect.
+    ``disproved``: a probe found that no attempt had its effect. ``declined``: whoever was sent the command
+    says that it did nothing.
     """
 
     kind: ClassVar[str] = "step_failed"
     permanent: bool = False
     partial: bool = False
     disproved: bool = False
+    declined: bool = False
     retry_after: timedelta | None = None
     chance: float = 0.0
 

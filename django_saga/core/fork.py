@@ -42,7 +42,7 @@ def superseded(
             # It was never tried, else there would be no fork: the fork has the effect now.
             closed[name] = StepState(name, StepStatus.SUCCEEDED, outcome=step.outcome, partial=step.partial)
         elif step.status in LIVE_STEP:
-            closed[name] = tries.abandoned(step)
+            closed[name] = tries.abandoned(definition[name], step)
     return Decision(SagaStatus.SUPERSEDED, closed, FORKED, event.step)
 
 

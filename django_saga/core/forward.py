@@ -94,7 +94,10 @@ def step_failed(
 def step_waits(
     definition: SagaDefinition, state: SagaState, event: events.StepWaits, now: datetime
 ) -> Decision:
-    return Decision(SagaStatus.RUNNING, {event.step: tries.waiting(state.steps[event.step], event)})
+    return Decision(
+        SagaStatus.RUNNING,
+        {event.step: tries.waiting(definition[event.step], state.steps[event.step], event)},
+    )
 
 
 def step_unknown(
@@ -116,7 +119,7 @@ def _given_up(
     why: str,
 ) -> Decision:
     """Close a step that is not tried again; one in doubt is probed first."""
-    dead = tries.given_up(step, event, why)
+    dead = tries.given_up(definition[step.name], step, event, why)
     if dead.status is StepStatus.UNKNOWN and definition[step.name].probe and not step.probing:
         return Decision(SagaStatus.RUNNING, {step.name: dead.begin_probe(now)})
     # The step's own reason makes room for its compensation's, so the saga keeps this one.
@@ -133,11 +136,8 @@ def _next_try(
     spec = definition[step.name]
     if step.probing and spec.probe:
         return tries.next_try(step, event, spec.probe.retry, now)
-    if spec.wait is not None:
-        # Its deadline says how long it waits: what is to happen then is for a look to find, however late.
-        again, why = tries.next_try(step._replace(deadline_at=None), event, spec.retry, now)
-        return (again._replace(deadline_at=step.deadline_at) if again else None), why
-    again, why = tries.next_try(step, event, spec.retry, now)
+    next_try = tries.next_try if spec.wait is None else tries.next_look
+    again, why = next_try(step, event, spec.retry, now)
     endless = spec.forward_recovery is ForwardRecovery.RETRY and why in (tries.SPENT, tries.STEP_DEADLINE)
     return (tries.endless(step, event, spec.retry, now), "") if endless else (again, why)
 
@@ -213,15 +213,23 @@ def _unless_said(state: SagaState, reason: str, culprit: str) -> tuple[str | Non
 
 def _require_way_back(definition: SagaDefinition, state: SagaState, event: Event) -> None:
     """Raise ``IllegalTransition`` once the pivot has happened, may have, or is under way."""
+    _require_pivot_at_rest(definition, state, event)
     pivot = state.steps.get(definition.pivot)
     if pivot is None:
         return
-    if pivot.name in event.in_flight:
-        raise IllegalTransition(f"its pivot {pivot.name} is under way: how it ends decides")
     if pivot.status is StepStatus.SUCCEEDED or (
         pivot.outcome is Outcome.UNKNOWN and definition[pivot.name].undo is None
     ):
         raise IllegalTransition(f"it is past its pivot {pivot.name}: it can only go forward")
+
+
+def _require_pivot_at_rest(definition: SagaDefinition, state: SagaState, event: Event) -> None:
+    """Raise ``IllegalTransition`` while the pivot is under way, here or on the other side."""
+    pivot = state.steps.get(definition.pivot)
+    if pivot is None:
+        return
+    if pivot.name in event.in_flight or tries.has_command_out(definition[pivot.name], pivot):
+        raise IllegalTransition(f"its pivot {pivot.name} is under way: how it ends decides")
 
 
 # --- words from outside ---------------------------------------------------------------------------
@@ -245,8 +253,7 @@ def compensate_requested(
     reason: str = "compensated on request",
 ) -> Decision:
     """Turn back in spite of the pivot."""
-    if definition.pivot in event.in_flight:
-        raise IllegalTransition(f"its pivot {definition.pivot} is under way: how it ends decides")
+    _require_pivot_at_rest(definition, state, event)
     if state.status is SagaStatus.STUCK and state.reason != PAST_PIVOT:
         raise IllegalTransition("it has turned back already")
     return turn_back(definition, state, event, now, None, reason, "")

@@ -217,7 +217,7 @@ def _has_passed(steps: Mapping[str, StepState], name: str) -> bool:
 
 def _go_forward(new: SagaDefinition, moved: SagaState, before: SagaState, now: datetime) -> SagaState:
     if moved.failing and new.failure_policy is FailurePolicy.FAIL_FAST:
-        given_up = {n: tries.abandoned(s) if s.is_open else s for n, s in moved.steps.items()}
+        given_up = {n: tries.abandoned(new[n], s) if s.is_open else s for n, s in moved.steps.items()}
         return _go_back(new, moved._replace(steps=given_up), now)
     if not before.steps:
         return moved  # it waits to be let in, and begins with the first steps it has then

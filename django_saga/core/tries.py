@@ -35,15 +35,27 @@ def _begun(spec: StepDefinition, due: datetime, deadline_at: datetime | None) ->
     return StepState(spec.name, StepStatus.SCHEDULED, due_at=due, deadline_at=deadline_at)
 
 
-def waiting(step: StepState, event: events.StepWaits) -> StepState:
-    """Have the step wait on: a look that found nothing is no attempt."""
+def waiting(spec: StepDefinition, step: StepState, event: events.StepWaits) -> StepState:
+    """Have the step wait on: a look that found nothing is no attempt. Each command has a deadline of its own
+    for its reply.
+    """
     return step._replace(
         status=step.status if event.undo else StepStatus.WAITING,
         attempt=event.attempt - 1,
         partial=step.partial or event.partial,
         due_at=event.until or NEVER,
+        deadline_at=event.until if _sends_commands(spec) else step.deadline_at,
         reason=WAITING,
     )
+
+
+def has_command_out(spec: StepDefinition, step: StepState) -> bool:
+    """True while the other side may be at work on the step's command."""
+    return _sends_commands(spec) and step.status is StepStatus.WAITING and step.partial
+
+
+def _sends_commands(spec: StepDefinition) -> bool:
+    return spec.wait is not None and spec.wait.sends_commands
 
 
 def opened_again(definition: SagaDefinition, dead: StepState, now: datetime) -> StepState:
@@ -75,11 +87,12 @@ def closed(step: StepState, status: StepStatus, event: StepEvent) -> StepState:
 
 def doubted(step: StepState, event: events.StepUnknown, spec: StepDefinition) -> StepState:
     """Note that an attempt may have had its effect, unless one that was not recorded has none, as one of a
-    condition.
+    condition. Whoever owes a reply may have done what he was asked for.
     """
+    no_doubt = (spec.leaves_no_doubt or step.asking) and event.cause is not Cause.NO_REPLY
     return step._replace(
         crashes=step.crashes + (event.cause is Cause.WORKER_LOST),
-        outcome=step.outcome if spec.leaves_no_doubt or step.asking else Outcome.UNKNOWN,
+        outcome=step.outcome if no_doubt else Outcome.UNKNOWN,
     )
 
 
@@ -113,33 +126,55 @@ def next_try(
     return step._replace(attempt=attempt, due_at=due), ""
 
 
-def given_up(step: StepState, event: events.StepFailed | events.StepUnknown, why: str) -> StepState:
+def next_look(
+    step: StepState, event: events.StepFailed | events.StepUnknown, policy: Retry, now: datetime
+) -> tuple[StepState | None, str]:
+    """As ``next_try``, of a step that waits: its deadline says how long that is, and what is to happen then
+    is for a look to find, however late.
+    """
+    again, why = next_try(step._replace(deadline_at=None), event, policy, now)
+    return (_begins_anew(again._replace(deadline_at=step.deadline_at), event) if again else None), why
+
+
+def _begins_anew(again: StepState, event: events.StepFailed | events.StepUnknown) -> StepState:
+    """A command that nobody replied to is over: what comes next is to send another one."""
+    if not (isinstance(event, events.StepUnknown) and event.cause is Cause.NO_REPLY):
+        return again
+    status = StepStatus.UNDO_SCHEDULED if again.undoing else StepStatus.SCHEDULED
+    return again._replace(status=status, reason="", deadline_at=None)
+
+
+def given_up(
+    spec: StepDefinition, step: StepState, event: events.StepFailed | events.StepUnknown, why: str
+) -> StepState:
     """Close a forward step that will not be tried again: one that was ever in doubt stays so, unless its
     probe disproved that.
     """
     if step.asking:
         failed = StepStatus.FAILED
         return StepState(step.name, failed, event.attempt, step.crashes, Outcome.FAILED, reason=NO_ANSWER)
-    partial = step.partial or (isinstance(event, events.StepFailed) and event.partial)
+    declined = isinstance(event, events.StepFailed) and event.declined
+    partial = (step.partial and not declined) or (isinstance(event, events.StepFailed) and event.partial)
     disproved = isinstance(event, events.StepFailed) and event.disproved
-    doubtful = step.outcome is Outcome.UNKNOWN and not disproved
+    in_doubt = step.outcome is Outcome.UNKNOWN or (has_command_out(spec, step) and not declined)
+    doubtful = in_doubt and not disproved
     why = DISPROVED if disproved else why
     status = StepStatus.UNKNOWN if doubtful else StepStatus.FAILED
     outcome = Outcome.UNKNOWN if doubtful else Outcome.FAILED
     return StepState(step.name, status, event.attempt, step.crashes, outcome, partial, reason=why)
 
 
-def abandoned(step: StepState) -> StepState:
+def abandoned(spec: StepDefinition, step: StepState) -> StepState:
     """Close an open forward step that no worker owns: never begun, waiting for its next attempt, or for
     something else.
     """
     if step.asking:
         return StepState(step.name, StepStatus.SKIPPED)
-    if step.outcome is Outcome.UNKNOWN:
-        status = StepStatus.UNKNOWN
-    else:
-        status = StepStatus.FAILED if step.attempt or step.partial else StepStatus.SKIPPED
-    outcome = Outcome.FAILED if status is StepStatus.FAILED else step.outcome
+    status, outcome = StepStatus.SKIPPED, step.outcome
+    if outcome is Outcome.UNKNOWN or has_command_out(spec, step):
+        status, outcome = StepStatus.UNKNOWN, Outcome.UNKNOWN
+    elif step.attempt or step.partial:
+        status, outcome = StepStatus.FAILED, Outcome.FAILED
     reason = "" if step.reason == WAITING else step.reason
     return step._replace(status=status, outcome=outcome, due_at=None, deadline_at=None, reason=reason)
 
@@ -149,7 +184,8 @@ def endless(
 ) -> StepState:
     """Give the step scheduled for one more attempt though its policy allows none."""
     wait = policy.backoff(max(1, event.attempt - step.crashes), chance=event.chance)
-    return step._replace(attempt=event.attempt, due_at=now + wait, deadline_at=None)
+    again = step._replace(attempt=event.attempt, due_at=now + wait, deadline_at=None)
+    return _begins_anew(again, event)
 
 
 def marked_done(step: StepState) -> StepState:

@@ -119,7 +119,7 @@ def _step(step: StepDefinition) -> Iterator[Problem]:
     yield from _limits(step.limits, step.name)
     yield from wait_problems(step)
     yield from _async_atomic("The step", step.atomic and step.is_async, step.name)
-    if step.probe and step.atomic:
+    if step.probe and step.atomic and not (step.wait and step.wait.sends_commands):
         yield Problem(
             "atomic-probe",
             step.name,
@@ -170,7 +170,10 @@ def _compensation(step: StepDefinition, past_pivot: frozenset[str]) -> Iterator[
                 "no-compensation",
                 step.name,
                 "It has no compensation.",
-                f"Write one below @{_attribute(step.name)}.compensation, "
+                'Name the command that undoes it: remote(..., compensation="..."), or say '
+                "no_compensation=True if there is nothing to undo."
+                if step.wait
+                else f"Write one below @{_attribute(step.name)}.compensation, "
                 "or say @step(no_compensation=True) if there is nothing to undo.",
             )
         return

@@ -24,16 +24,18 @@ class WaitKind(StrEnum):
     EACH = "each"  # for one saga for each of many items
     EVENT = "event"  # that somebody sends
     APPROVAL = "approval"  # by a person
+    REMOTE = "remote"  # for the reply to a command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitDefinition:
     """What a step waits for. ``period``: of a sleep, how long; None: the step's function says until when.
 
-    ``name``: of an event, of the saga that is started (in its ``version``), or the permission that whoever
-    approves needs. ``on_timeout``: what happens when neither event nor person has come by the step's
-    deadline, ``result`` (JSON text) what it then has. ``parallel``: how many sagas for items are under way at
-    most (None: all).
+    ``name``: of an event, of a command, of the saga that is started (in its ``version``), or the permission
+    that whoever approves needs. ``on_timeout``: what happens when neither event nor person has come by the
+    step's deadline, ``result`` (JSON text) what it then has. ``parallel``: how many sagas for items are under
+    way at most (None: all). ``compensation``: the command that has the other side undo what the first one
+    did. ``reply_timeout``: how long a reply is waited for, to each of the two (None: for ever).
     """
 
     kind: WaitKind
@@ -43,13 +45,32 @@ class WaitDefinition:
     result: str = "null"
     version: int = 0
     parallel: int | None = None
+    compensation: str = ""
+    reply_timeout: timedelta | None = None
 
     @property
     def has_children(self) -> bool:
         """True for a step that starts sagas, which are undone with it."""
         return self.kind in (WaitKind.CHILD, WaitKind.EACH)
 
+    @property
+    def sends_commands(self) -> bool:
+        """True for a step that another service does."""
+        return self.kind is WaitKind.REMOTE
+
+    @property
+    def has_effect(self) -> bool:
+        """True for a step that has others do something, which may have to be undone."""
+        return self.has_children or self.sends_commands
+
+    @property
+    def takes_back(self) -> bool:
+        """True for a step that has others undo what they did for it, without a function of the saga."""
+        return self.has_children or bool(self.compensation)
+
     def __str__(self) -> str:
+        if self.sends_commands:
+            return f"sends command {self.name}"
         if self.kind is WaitKind.CHILD:
             return f"runs saga {self.name}"
         if self.kind is WaitKind.EACH:

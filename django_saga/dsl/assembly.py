@@ -14,7 +14,7 @@ from django_saga.core.limits import Limits
 from django_saga.core.problem import Problem
 from django_saga.core.retry import DEFAULT_RETRY, DEFAULT_UNDO_RETRY, Retry
 from django_saga.core.states import Alternate, FailurePolicy, ForwardRecovery, Grace
-from django_saga.core.waits import WaitKind
+from django_saga.core.waits import WaitDefinition, WaitKind
 from django_saga.dsl import condition
 from django_saga.dsl.condition import Condition
 from django_saga.dsl.hooks import Hook, Hooks, written_in
@@ -38,10 +38,6 @@ class Body(dict[str, Any]):
         if isinstance(value, Written) and all(value is not item for _, item in self.written):
             self.written.append((name, value))
         super().__setitem__(name, value)
-
-
-# What undoes a step that has other sagas do its work.
-TAKES_BACK = UndoDefinition(function="takes its sagas back", atomic=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +132,13 @@ class Assembly:
         self._check_function(step)
         if mapper := self.mappers.get(id(step)):
             self._check_arranging("input=", mapper.function, mapper.step)
+        if undo and (command := step.wait and step.wait.compensation):
+            self.report(
+                "second-compensation",
+                step.name,
+                f"It has two compensations, the command {command!r} and {undo.function_name!r}.",
+                "Keep one of them.",
+            )
         if step.when is not None and (wrong := condition.misfit(step.when, free=self.free or step.free)):
             self.report("condition", step.name, f"when= {wrong[0]}.", wrong[1])
         return StepDefinition(
@@ -148,10 +151,10 @@ class Assembly:
             is_async=inspect.iscoroutinefunction(step.function),
             queue=queue if step.queue is None else step.queue,
             limits=step.limits,
-            undo=self._undo(undo) if undo else TAKES_BACK if step.wait and step.wait.has_children else None,
+            undo=self._undo(undo) if undo else _taken_back(step.wait),
             probe=self._probe(step),
             no_compensation=bool(step.no_compensation)
-            or (step.wait is not None and not step.wait.has_children and undo is None),
+            or (step.wait is not None and not step.wait.has_effect and undo is None),
             pivot=bool(step.pivot),
             forward_recovery=_recovery(step),
             alternate=_alternate(step),
@@ -354,6 +357,13 @@ def _written(base: type) -> list[tuple[str, Written]]:
     if written is not None:
         return list(written)
     return [(name, item) for name, item in vars(base).items() if isinstance(item, Written)]
+
+
+def _taken_back(wait: WaitDefinition | None) -> UndoDefinition | None:
+    """Give what undoes a step without a function of the saga."""
+    if wait is None or not wait.takes_back:
+        return None
+    return UndoDefinition(function=wait.compensation or "takes its sagas back", atomic=True)
 
 
 def _recovery(step: Step) -> ForwardRecovery | None:

@@ -17,22 +17,15 @@ from django_saga.dsl.part import Draft, Part, part
 from django_saga.dsl.program import Program
 from django_saga.dsl.saga import Saga
 from django_saga.dsl.step import Step, StepFunction
-from django_saga.dsl.waits import Waiting
+from django_saga.dsl.waits import Giving, Waiting
 
 Each: TypeAlias = "StepFunction | Part | type[Saga]"
 
 
-class Giving:
-    """The function of a step that starts sagas: gives their input. Each step has another: ``after=[...]`` of
-    some forms tells steps by their functions.
-    """
+class GivingItems(Giving):
+    """Gives the items; ``each``: what is done for one of them, unless a saga does that."""
 
-    def __init__(self, function: Callable[[Any], Any] | None, each: Part | None = None) -> None:
-        self._function = function
-        self.each = each
-
-    def __call__(self, ctx: Any) -> Any:
-        return ctx.input if self._function is None else self._function(ctx)
+    each: Part | None = None
 
 
 def child(
@@ -72,7 +65,7 @@ def for_each(
     """
     if max_parallel is not None and (type(max_parallel) is not int or max_parallel < 1):
         raise ValueError(f"for_each(max_parallel={max_parallel!r}): give a whole number from 1 on, or None.")
-    giving = Giving(_function("items", items, required=True))
+    giving = GivingItems(_function("items", items, required=True))
     if isinstance(step, type):
         wait = _of_saga("for_each()", step, WaitKind.EACH, max_parallel)
         _refuse_sleepers(step)

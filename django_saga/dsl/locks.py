@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from django_saga.core.names import fit_rule, fits
 from django_saga.exceptions import InvalidInput
 
 # Takes the saga's input, as its declared type, and gives what to lock: ``["order:42"]``.
 Locks: TypeAlias = Callable[[Any], Iterable[str]]
 
 MAX_TARGET_LENGTH = 200
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def misfit(locks: object) -> str:
@@ -42,10 +41,9 @@ def targets(saga: str, locks: Locks, given: Any) -> tuple[str, ...]:
         raise InvalidInput(f"Saga {saga}: locks gave {wanted!a:.80}; it has to give a list of texts")
     found = list(wanted)
     for target in found:
-        fits = isinstance(target, str) and 0 < len(target) <= MAX_TARGET_LENGTH
-        if not fits or _UNSTORABLE.search(target):
+        if not fits(target, MAX_TARGET_LENGTH):
             raise InvalidInput(
-                f"Saga {saga}: locks gave {target!a:.80}; a lock's target has to be text of 1 to "
-                f"{MAX_TARGET_LENGTH} characters without NUL and lone surrogates"
+                f"Saga {saga}: locks gave {target!a:.80}; a lock's target has to be "
+                f"{fit_rule(MAX_TARGET_LENGTH)}"
             )
     return tuple(sorted(set(found)))

@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from django.utils.dateparse import parse_duration
+
 from django_saga.core.encoding import join_path
 from django_saga.exceptions import EncodingError, SagaError
 
@@ -100,6 +102,13 @@ def _from_text(kind: type, read: Callable[[str], Any], what: str, *but_not: type
     return fit
 
 
+def _duration(text: str) -> timedelta:
+    length = parse_duration(text) if text.lstrip("+-").startswith("P") else None
+    if length is None:
+        raise ValueError
+    return length
+
+
 SIMPLE: dict[Any, Fit] = {
     Any: lambda value: value,
     object: lambda value: value,
@@ -112,7 +121,7 @@ SIMPLE: dict[Any, Fit] = {
     date: _from_text(date, date.fromisoformat, "an ISO 8601 date", datetime),
     datetime: _from_text(datetime, datetime.fromisoformat, "an ISO 8601 date and time"),
     time: _from_text(time, time.fromisoformat, "an ISO 8601 time"),
-    timedelta: _exact(timedelta),
+    timedelta: _from_text(timedelta, _duration, "an ISO 8601 duration"),
     UUID: _from_text(UUID, UUID, "a UUID"),
 }
 

@@ -29,6 +29,19 @@ class Waiting(Step):
         self.name = self.name or name
 
 
+class Giving:
+    """The function of a step that has others act: gives what they get, by default the step's input.
+
+    Each step has another: ``after=[...]`` of some forms tells steps by their functions.
+    """
+
+    def __init__(self, function: Callable[[Any], Any] | None) -> None:
+        self._function = function
+
+    def __call__(self, ctx: Any) -> Any:
+        return ctx.input if self._function is None else self._function(ctx)
+
+
 def sleep(
     period: Duration | None = None,
     /,

@@ -19,7 +19,7 @@ from django_saga.engine import announcing, attempt, journal
 from django_saga.engine.connections import refresh
 from django_saga.engine.journal import Holder
 from django_saga.engine.tasks import Outcome, Recorded, Task
-from django_saga.engine.waiting import Refused
+from django_saga.engine.waiting import NoReply, Refused
 from django_saga.exceptions import BrokenTransaction, LeaseLost
 from django_saga.faults import fault_point
 from django_saga.signals import worker_event
@@ -107,7 +107,7 @@ def _user_code(using: str, task: Task) -> Outcome:
                     "wrap what may fail in a transaction.atomic() block of its own"
                 )
             outcome = attempt.succeeded(task, value)
-            if outcome.error and not isinstance(value, Refused):
+            if outcome.error and not isinstance(value, (Refused, NoReply)):
                 raise _NotJson(outcome)
     except _NotJson as refused:
         return refused.outcome

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import linecache
-import os
 import random
 import time
-import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -29,13 +26,14 @@ from django_saga.core.events import (
     StepWaits,
 )
 from django_saga.core.states import Happened, Probe
-from django_saga.engine import announcing
+from django_saga.engine import announcing, failures
 from django_saga.engine.context import Context, of_saga
 from django_saga.engine.looks import look_of
 from django_saga.engine.tasks import Outcome, Recorded, Task
-from django_saga.engine.waiting import NotYet, Refused, is_over
+from django_saga.engine.waiting import NoReply, NotYet, Refused, is_over
 from django_saga.exceptions import (
     EncodingError,
+    InvalidMessage,
     NothingToUndo,
     OutcomeUnknown,
     PermanentFailure,
@@ -44,7 +42,6 @@ from django_saga.exceptions import (
 from django_saga.faults import fault_point
 
 NO_RESULT = "null"  # of a step that was passed over, as JSON text
-_HERE = os.path.dirname(__file__)
 # What jitter is drawn from; a test puts something certain in its place.
 chance: Callable[[], float] = random.random
 
@@ -102,6 +99,7 @@ def begin(task: Task) -> None:
 def call(task: Task) -> Any:
     """Call the step's function, or its compensation, its probe or its condition."""
     name, context = task.row.name, Context(task)
+    task.messages.clear()  # of a transaction that has to be run again
     if (look := look_of(task)) is not None:
         return look(task, context)
     if task.undo:
@@ -136,8 +134,10 @@ def succeeded(task: Task, value: Any) -> Outcome:
     fault_point("comp.after_user" if task.undo else "step.after_user")
     if isinstance(value, NotYet):
         return _waits(task, value)
+    if isinstance(value, NoReply):
+        return unknown(task, Cause.NO_REPLY, value.why)
     if isinstance(value, Refused):
-        return failed(task, PermanentFailure(value.why))
+        return _refused(task, value)
     if task.probing:
         return _probed(task, value)
     if task.asking:
@@ -152,7 +152,16 @@ def succeeded(task: Task, value: Any) -> Outcome:
     return _outcome(task, event, result=result, compensation_data=data)
 
 
+def _refused(task: Task, told: Refused) -> Outcome:
+    outcome = failed(task, PermanentFailure(told.why))
+    if told.declined and isinstance(outcome.event, StepFailed):
+        outcome.event = replace(outcome.event, declined=True)
+    return outcome
+
+
 def _waits(task: Task, told: NotYet) -> Outcome:
+    if not told.sends:
+        task.messages.clear()  # of a step that looks more than once
     event = StepWaits(
         step=task.row.name,
         attempt=task.row.attempt,
@@ -174,7 +183,7 @@ def _undone(task: Task, value: Any) -> Outcome:
         try:
             outcome.undo_result = task.program.encode_undo_result(task.row.name, value)
         except EncodingError as error:
-            outcome.error = clean(f"what the compensation returned was not kept: {error}")
+            outcome.error = failures.clean(f"what the compensation returned was not kept: {error}")
     return outcome
 
 
@@ -243,7 +252,7 @@ def failed(task: Task, error: BaseException) -> Outcome:
             error = wrong
     # What is no ``Exception``, as a ``sys.exit()`` deep in a library, says nothing about another attempt.
     asked_again = isinstance(error, RetryLater) or not isinstance(error, Exception)
-    permanent = isinstance(error, (PermanentFailure, EncodingError)) or not (
+    permanent = isinstance(error, (PermanentFailure, EncodingError, InvalidMessage)) or not (
         asked_again or task.retry.allows(error)
     )
     event = StepFailed(
@@ -276,7 +285,7 @@ def unknown(
         chance=chance(),
     )
     outcome = _outcome(task, event, error=error)
-    outcome.error = clean(f"{cause}: {said}" if said else cause)
+    outcome.error = failures.clean(f"{cause}: {said}" if said else cause)
     outcome.error_class = outcome.error_class or cause.value
     return outcome
 
@@ -323,56 +332,7 @@ def _outcome(
     outcome.started_at = task.started_at
     outcome.ended_at = datetime.now(UTC)
     if error is not None:
-        outcome.error_class = _class_name(error)
-        outcome.error = clean(str(error) or type(error).__name__)
-        outcome.traceback = clean(_traceback(error))
+        outcome.error_class = failures.class_name(error)
+        outcome.error = failures.clean(str(error) or type(error).__name__)
+        outcome.traceback = failures.clean(failures.traceback_of(error))
     return outcome
-
-
-def _traceback(error: BaseException) -> str:
-    """Write down the traceback as Python prints it, without the marks below each line: finding their places
-    costs more than all the rest.
-    """
-    within = error.__traceback__
-    while within is not None and within.tb_frame.f_code.co_filename.startswith(_HERE):
-        within = within.tb_next  # the way from the engine to user code says nothing
-    within = within or error.__traceback__
-    if isinstance(error, BaseExceptionGroup) or error.__cause__ or error.__context__:
-        return _long_traceback(error, within)
-    lines = ["Traceback (most recent call last):\n"]
-    for frame, number in traceback.walk_tb(within):
-        code = frame.f_code
-        lines.append(f'  File "{code.co_filename}", line {number}, in {code.co_name}\n')
-        if source := linecache.getline(code.co_filename, number, frame.f_globals).strip():
-            lines.append(f"    {source}\n")
-    return "".join([*lines, *traceback.format_exception_only(error)])
-
-
-def _long_traceback(error: BaseException, within: TracebackType | None) -> str:
-    """Write down the traceback of an error that came of others."""
-    taken = traceback.TracebackException(type(error), error, within, compact=True)
-    part: traceback.TracebackException | None = taken
-    while part is not None:
-        for frame in part.stack:
-            frame.colno = frame.end_colno = None
-        part = part.__cause__ or part.__context__
-    return "".join(taken.format())
-
-
-def _class_name(error: BaseException) -> str:
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return name[:200]
-
-
-def clean(text: str) -> str:
-    """Make error text storable: no NUL, no lone surrogates, at most ``MAX_ERROR_BYTES`` bytes, its end
-    kept.
-    """
-    limit = get_settings().max_error_bytes
-    data = text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
-    if len(data) <= limit:
-        return data.decode()
-    # What a traceback ends with says most, what a message begins with.
-    half = (limit - 8) // 2
-    return f"{data[:half].decode('utf-8', 'ignore')} […] {data[-half:].decode('utf-8', 'ignore')}"

@@ -42,11 +42,13 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 class Stoppable(Protocol):
     """What a worker process runs."""
 
-    retired: bool
-    draining: bool
     drain_timeout: timedelta
     on_suspects: Callable[[], None] | None
 
+    @property
+    def draining(self) -> bool: ...
+    @property
+    def retired(self) -> bool: ...
     @property
     def stuck(self) -> bool: ...
 

@@ -124,8 +124,7 @@ def start(task: Task, texts: Sequence[str], *, of_many: bool) -> None:
     for at in range(0, len(texts), _BULK):
         now = clock.now(using)
         new = list(_new(task.row, definition_id, program, texts[at : at + _BULK], at, room, now, of_many))
-        starts.write(using, new, now)
-        starts.finish(using, locking.admitted(using, program.definition, new, now), now)
+        locking.write_new(using, program.definition, new, now)
         announcing.started(using, program, new)
     task.opened.update(_queues(program))
 

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from django_saga.core import encoding
+from django_saga.core.messages import CAUSATION, CORRELATION
 from django_saga.core.states import Outcome
 from django_saga.core.waits import WaitKind
-from django_saga.engine import outputs
+from django_saga.engine import outputs, publishing
 from django_saga.engine.tasks import Task, result_of
 from django_saga.store.sagas import undo_of
 
@@ -149,6 +150,30 @@ class Context:
                 f"step {self._task.row.name} does not come after {name!r}, whose items it asks for"
             )
         return outputs.of_items(self._task, name, spec.wait)
+
+    def publish(
+        self,
+        topic: str,
+        payload: Any = None,
+        *,
+        key: str | int | UUID | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish a message if this attempt succeeds: it is written with the result, in one transaction.
+
+        As ``django_saga.publish``, but ``key`` is the saga's id by default, so that what a saga says on a
+        topic stays in order. Raises ``InvalidMessage``, which fails the step for good.
+        """
+        marks = {CORRELATION: str(self.saga_id), CAUSATION: self.idempotency_key}
+        self._task.messages.append(
+            publishing.draft(
+                topic,
+                payload,
+                self.saga_id if key is None else key,
+                {**marks, **(headers or {})},
+                saga_id=self._task.row.saga_id,
+            )
+        )
 
     @property
     def outcome(self) -> str:

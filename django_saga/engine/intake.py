@@ -18,8 +18,12 @@ from django_saga.core.state import StepState
 from django_saga.engine.lanes import Lane
 from django_saga.engine.polling import Polling
 from django_saga.engine.tasks import Task
+from django_saga.store import claims
 
 _SUSPECT = 2  # crashes
+# How often a worker that is to end looks once more, and in how many seconds first; each time twice as many.
+_SECOND_LOOKS = 6
+_SECOND_LOOK = 0.01
 
 
 class Suspects(Enum):
@@ -53,6 +57,8 @@ class Intake:
         limited: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._lines: list[Line] = []
+        self._last: Line | None = None  # where steps were found
+        self._second_looks = 0
         if suspects is not Suspects.ONLY:
             self._lines += [
                 Line(name, queue, lane, Polling(longest)) for name, lane in lanes.items() for queue in queues
@@ -76,7 +82,10 @@ class Intake:
         return all(line.polling.nothing_due for line in self._lines)
 
     def wake(self) -> None:
-        """Look at all lines now."""
+        """Look at all lines now; after a rest first at the one that had steps last, as it may well again."""
+        if self._last is not None and self.nothing_due:
+            self._lines.remove(self._last)
+            self._lines.insert(0, self._last)
         for line in self._lines:
             line.polling.wake()
 
@@ -84,6 +93,22 @@ class Intake:
         """Look at all lines in ``seconds`` at the latest."""
         for line in self._lines:
             line.polling.by(seconds)
+
+    def overlooked(self, using: str, definitions: Sequence[int]) -> bool:
+        """True when a step is due though the last looks found none: claims pass over what somebody has locked
+        just then. They are made again a little later; a few times only, as what is held back in another way
+        looks the same.
+        """
+        if self._second_looks >= _SECOND_LOOKS:
+            return False
+        executors = sorted({line.executor for line in self._lines if "#" not in line.executor})
+        queues = sorted({line.queue for line in self._lines})
+        if not claims.are_due(using, queues=queues, executors=executors, definitions=definitions):
+            return False
+        for line in self._lines:
+            line.polling.look_again(_SECOND_LOOK * 2**self._second_looks)
+        self._second_looks += 1
+        return True
 
     def due(self, now: float, in_flight: Mapping[UUID, Task]) -> Iterator[tuple[Line, int]]:
         """Give the lines whose time has come, each with how many steps there is room for."""
@@ -98,6 +123,8 @@ class Intake:
 
     def found_in(self, line: Line) -> None:
         """Note that ``line`` had steps: their results come before a look at the others, and its turn last."""
+        self._second_looks = 0
+        self._last = line
         self._lines.remove(line)
         for other in self._lines:
             other.polling.postpone()

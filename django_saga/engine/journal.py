@@ -23,11 +23,11 @@ from django.db import transaction
 from django_saga.conf import get_settings
 from django_saga.core import lanes
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepEvent, StepMarkedDone, StepWaits
+from django_saga.core.events import Event, StepEvent, StepMarkedDone, StepSucceeded, StepWaits
 from django_saga.core.state import StepState
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.core.waits import WAITING
-from django_saga.engine import transitions, versions
+from django_saga.engine import publishing, transitions, versions
 from django_saga.engine.intake import lane_of
 from django_saga.engine.opening import new_row
 from django_saga.engine.tasks import Finished, Recorded, Task
@@ -35,7 +35,7 @@ from django_saga.engine.tasks import Outcome as Ended
 from django_saga.engine.work import Work, fenced, load, looks_back
 from django_saga.exceptions import IllegalTransition, SagaNotFound
 from django_saga.faults import fault_point
-from django_saga.store import claims, clock, definitions, history, locks, pauses, sagas, waiting
+from django_saga.store import claims, clock, definitions, history, locks, pauses, sagas, sql, waiting
 from django_saga.store.rows import StepRow
 
 
@@ -95,6 +95,9 @@ def record(
                 recorded.waiting = True
                 recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
+        says = [o.task for o in recorded.outcomes if isinstance(o.event, (StepSucceeded, StepWaits))]
+        if drafts := [draft for task in says for draft in task.messages]:
+            publishing.write(using, drafts)
         if keys := {o.event.waits_for for o in recorded.outcomes if isinstance(o.event, StepWaits)} - {""}:
             # The second look: what they wait for may have come while this was not committed yet. (No
             # ``partial`` here: of one that fails, Django wants to log the name.)
@@ -274,7 +277,8 @@ def _write(
                 recorded.finished.append(Finished(before.id, after.status))
                 if before.parent_step is not None:
                     parents.add(before.parent_step)
-    sagas.write_steps(using, rows, prepare=prepare)
+    writes = [*sagas.steps_written(using, rows), *history.written(using, entries, now)]
+    sql.together(using, writes, prepare=prepare)
     if returned := {row.id: row.undo_result for row in rows if row.undo_result is not None}:
         sagas.write_apart(using, "undo_result", returned)
     if waits := {row.id: row.waits_for for row in rows if row.waits_for is not None}:
@@ -283,7 +287,6 @@ def _write(
     if unlocked:
         recorded.freed = locks.release(using, unlocked) > 0
         fault_point("lock.released")
-    history.append(using, entries, now, prepare=prepare)
     if parents:
         transaction.on_commit(lambda: _ring_parents(using, parents, recorded), using=using, robust=True)
     recorded.tasks = _tasks(using, handed)

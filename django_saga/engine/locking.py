@@ -23,7 +23,7 @@ from django_saga.engine import journal
 from django_saga.engine.tasks import Recorded
 from django_saga.exceptions import TargetLocked
 from django_saga.faults import fault_point
-from django_saga.store import clock, errors, locks, sagas
+from django_saga.store import clock, errors, locks, sagas, starts
 from django_saga.store.locks import Wish
 from django_saga.store.starts import NewSaga
 
@@ -32,6 +32,20 @@ if TYPE_CHECKING:
 
 # One transaction each: few at a time, so that several who look share them.
 _BATCH = 100
+
+
+def write_new(using: str, definition: SagaDefinition, new: Sequence[NewSaga], now: datetime) -> list[NewSaga]:
+    """Write new sagas without idempotency keys, which take their locks; give them back as they begin.
+
+    Raises ``TargetLocked``.
+    """
+    if not any(saga.event.locks for saga in new):
+        starts.write_whole(using, new, now)
+        return list(new)
+    starts.write(using, new, now)
+    begun = admitted(using, definition, new, now)
+    starts.finish(using, begun, now)
+    return begun
 
 
 def admitted(using: str, definition: SagaDefinition, new: Sequence[NewSaga], now: datetime) -> list[NewSaga]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from django_saga.core import encoding
-from django_saga.core.external import approval_address, event_address, key_text
+from django_saga.core.external import approval_address, event_address
+from django_saga.core.names import key_text
 from django_saga.core.spans import span
 from django_saga.core.states import OnTimeout
 from django_saga.engine.context import Context
@@ -23,7 +24,7 @@ def event(task: Task, context: Context) -> Any:
     assert task.step.wait is not None
     name = task.step.wait.name
     try:
-        key = key_text(task.program.do(task.row.name)(context))
+        key = key_text(task.program.do(task.row.name)(context), "the key of an event")
     except ValueError as error:
         raise PermanentFailure(f"correlate= of step {task.row.name}: {error}") from None
     address = event_address(name, key)

@@ -8,13 +8,16 @@ _FIRST_WAIT = 0.005
 
 
 class Polling:
-    """The time of the next look, by the monotonic clock, in seconds."""
+    """The time of the next look, by the monotonic clock, in seconds; each wait is ``growth`` times the one
+    before, up to ``longest``.
+    """
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float, *, growth: int = 2) -> None:
         self.next_at = 0.0
         self.left_behind = False  # the last look found more than there was room for
         self.nothing_due = False  # the last look found nothing
         self._longest = longest
+        self._growth = growth
         self._wait = _FIRST_WAIT
 
     def wake(self) -> None:
@@ -26,6 +29,11 @@ class Polling:
         """Look in ``seconds`` at the latest."""
         self.next_at = min(self.next_at, time.monotonic() + seconds)
 
+    def look_again(self, seconds: float) -> None:
+        """Look in ``seconds``: the last look is not believed."""
+        self.next_at = time.monotonic() + seconds
+        self.nothing_due = False
+
     def postpone(self) -> None:
         """Look a little later, if it was to be now; once, as by then it is no longer now."""
         now = time.monotonic()
@@ -33,10 +41,10 @@ class Polling:
             self.next_at = now + _FIRST_WAIT
 
     def looked(self, *, found: bool, left_behind: bool) -> None:
-        """Note what a look gave. An idle worker's waits double; what a notification missed is found by the
+        """Note what a look gave. An idle worker's waits grow; what a notification missed is found by the
         first.
         """
-        self._wait = _FIRST_WAIT if found else min(self._wait * 2, self._longest)
+        self._wait = _FIRST_WAIT if found else min(self._wait * self._growth, self._longest)
         self.left_behind = left_behind
         self.nothing_due = not found and not left_behind
         self.next_at = time.monotonic() + (self._longest if left_behind else self._wait)

@@ -9,7 +9,8 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from django_saga.conf import get_settings
-from django_saga.core.external import event_address, key_text, name_problem
+from django_saga.core.external import event_address
+from django_saga.core.names import key_text, name_problem
 from django_saga.dsl import payloads
 from django_saga.engine import ringing
 from django_saga.engine.starter import check_key
@@ -66,12 +67,12 @@ async def asend_event(
 
 
 def _checked(name: str, payload: Any, key: Any, event_id: str | None) -> external.NewEvent:
-    if problem := name_problem(name):
+    if problem := name_problem(name, "the name of an event"):
         raise InvalidInput(f"{problem}.")
     check_key(event_id, "event_id")
     limit = get_settings().max_result_bytes
     try:
-        text = key_text(key)
+        text = key_text(key, "the key of an event")
         data = payloads.encode(payload, "payload", limit, "MAX_RESULT_BYTES")
         return external.NewEvent(name, text, event_address(name, text), event_id, data)
     except ValueError as error:

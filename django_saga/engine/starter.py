@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from django_saga.conf import get_settings
 from django_saga.core import encoding, machine
 from django_saga.core.definition import HEAD_START, MAX_PRIORITY
 from django_saga.core.events import SagaStarted
+from django_saga.core.names import MAX_KEY_LENGTH, fit_rule, fits
 from django_saga.engine import announcing, locking, wake
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.opening import new_row
@@ -27,8 +27,6 @@ from django_saga.store.rows import StepRow
 if TYPE_CHECKING:
     from django_saga.dsl.program import Program
 
-MAX_KEY_LENGTH = 200
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # Rows of one statement: enough to make its cost per saga small, few enough to keep it short.
 _BULK = 500
 
@@ -91,8 +89,7 @@ def bulk_start(
             new = _new(
                 definition_id, program, asked[at : at + size], now, None, run_at=run_at, priority=priority
             )
-            starts.write(using, new, now)
-            starts.finish(using, locking.admitted(using, program.definition, new, now), now)
+            locking.write_new(using, program.definition, new, now)
             handles += [SagaHandle(program, saga.id, using) for saga in new]
             if announcing.hears_start(program):
                 started += new
@@ -132,14 +129,8 @@ def start_owned(
 
 def check_key(key: str | None, name: str = "idempotency_key") -> None:
     """Refuse keys that the column cannot hold. Raises ``InvalidInput``."""
-    if key is None:
-        return
-    fits = isinstance(key, str) and 0 < len(key) <= MAX_KEY_LENGTH and not _UNSTORABLE.search(key)
-    if not fits:
-        raise InvalidInput(
-            f"{name} has to be text of 1 to {MAX_KEY_LENGTH} characters "
-            f"without NUL and lone surrogates, not {key!a:.80}"
-        )
+    if key is not None and not fits(key, MAX_KEY_LENGTH):
+        raise InvalidInput(f"{name} has to be {fit_rule(MAX_KEY_LENGTH)}, not {key!a:.80}")
 
 
 def check_time(run_at: datetime | timedelta | None) -> None:
@@ -176,13 +167,14 @@ def _insert(
 ) -> tuple[starts.NewSaga, starts.Existing | None]:
     """Give the saga as it begins, and in its place the one that has its key."""
     if saga.idempotency_key is None:
-        starts.write(using, [saga], now)
+        [saga] = locking.write_new(using, program.definition, [saga], now)
     elif existing := starts.write_once(using, saga, now):
         return saga, existing
-    [saga] = locking.admitted(using, program.definition, [saga], now)
+    else:
+        [saga] = locking.admitted(using, program.definition, [saga], now)
+        starts.finish(using, [saga], now)
     if saga.event.waits:
         locking.look_after_commit(using, program.definition, saga)
-    starts.finish(using, [saga], now)
     return saga, None
 
 

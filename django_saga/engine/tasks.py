@@ -15,6 +15,7 @@ from django_saga.core.definition import ProbeDefinition, SagaDefinition, StepDef
 from django_saga.core.events import StepEvent
 from django_saga.core.retry import Retry
 from django_saga.core.state import ASKING, PROBING
+from django_saga.store.outbox import Draft
 from django_saga.store.rows import StepRow
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Task:
     policies of the step. ``part``: the policies of what is being run.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
-    ``opened``: queues in which it left steps of other sagas that are due.
+    ``opened``: queues in which it left steps of other sagas that are due. ``messages``: what it published,
+    to be written with its result.
     """
 
     row: StepRow
@@ -77,6 +79,7 @@ class Task:
     lease: float = math.inf
     wanted: bool = True
     opened: set[str] = field(default_factory=set)
+    messages: list[Draft] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.step = self.program.definition[self.row.name]

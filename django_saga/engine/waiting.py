@@ -21,18 +21,28 @@ class NotYet:
 
     ``until``: when to look again at the latest; None: when woken. ``waits_for``: what wakes the step, see
     ``store.waiting``. ``partial``: it began something that has to be undone if the saga turns back.
+    ``sends``: it published something, which is to be sent.
     """
 
     until: datetime | None = None
     waits_for: str = ""
     partial: bool = False
+    sends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """What a look gives that has the step fail for good and, unlike an error, keeps what it wrote and
-    locked.
+    locked. ``declined``: whoever was to act for the step says that nothing was done.
     """
+
+    why: str
+    declined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """What a look gives whose command nobody answered in time."""
 
     why: str
 

@@ -153,7 +153,7 @@ class Worker:
     def run(self) -> None:
         """Work until stopped."""
         caretaker = Caretaker(self)
-        listener = wake.Listener(self.using, self.wake) if self._listens() else None
+        listener = wake.Listener(self.using, {wake.SAGAS: self.wake}) if self._listens() else None
         for lane in self.lanes.values():
             lane.executor.start()
         caretaker.start()
@@ -214,13 +214,14 @@ class Worker:
                 for recorded in recovery.rescue(self.using, self.programs):
                     announcing.announce(recorded)
                     found = True
+            if not found:
+                overlooked = self._intake.overlooked(self.using, list(self.programs))
+                # The caretaker may have been faster: then it has said so.
+                return overlooked or not self._inbox.empty()
         except recorder.DATABASE_ERRORS as error:
             self._trouble(error)
-            found = True
-        if found:
-            self._intake.wake()
-        # The caretaker may have been faster: then it has said so.
-        return found or not self._inbox.empty()
+        self._intake.wake()
+        return True
 
     def _gather(self) -> list[Outcome]:
         """Wait for the next thing to do, then take all that is there."""

@@ -12,6 +12,7 @@ from django_saga.core.plain import one_line, plain
 from django_saga.core.spans import between, span
 from django_saga.core.state import OMITTED, UNDO_SKIPPED
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, StepStatus
+from django_saga.core.waits import WAITING
 from django_saga.management.terminal import Terminal, ago, clock_time
 from django_saga.models import SagaEvent, SagaInstance, SagaStep
 from django_saga.observability import families, guarded
@@ -156,7 +157,7 @@ class Tree:
         notes += [f"queue {plain(step.node.queue)}"] if step.node.queue != "default" else []
         if step.row and step.row.ran_in:
             notes.append("taken over")
-        if step.row and step.row.partial:
+        if step.row and step.row.partial and step.row.reason != WAITING:
             notes.append("handed over partial work")
         sign = f"{self.terminal.bare_sign(shape)} {plain(step.node.name)}"
         return f"{self.terminal.paint(shape, sign)}  {word}" + (f"  ({'; '.join(notes)})" if notes else "")

@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from django_saga.core.external import MAX_ADDRESS_LENGTH, MAX_KEY_LENGTH, MAX_NAME_LENGTH
+from django_saga.core.external import MAX_ADDRESS_LENGTH
+from django_saga.core.names import MAX_KEY_LENGTH, MAX_NAME_LENGTH
 from django_saga.core.plain import plain
 from django_saga.models.fields import ExactCharField
 from django_saga.models.step import SagaStep

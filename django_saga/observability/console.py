@@ -12,13 +12,11 @@ from typing import Any, TextIO
 from django_saga import signals
 from django_saga.core.state import PAST_PIVOT
 from django_saga.engine.tasks import Outcome
+from django_saga.observability import message_log, trouble
 from django_saga.store.errors import is_conflict
 
 logger = logging.getLogger("django_saga.worker")
 
-# An outage says the same many times a second: once is told, then again after this long, in seconds.
-_QUIET = 30.0
-_told: dict[tuple[Any, str], float] = {}
 # While more sagas a second than this end undone, they are counted instead: nobody could read so many lines.
 _MOST_LINES = 20
 
@@ -33,6 +31,7 @@ def attach(stdout: Any, stderr: Any, *, verbosity: int) -> None:
         logger.addHandler(handler)
         logger.propagate = False
     signals.worker_event.connect(_worker_event, dispatch_uid="django_saga.console")
+    signals.message_event.connect(message_log.tell, dispatch_uid="django_saga.console")
     signals.saga_finished.connect(_saga_finished, dispatch_uid="django_saga.console")
     signals.circuit_opened.connect(_circuit_opened, dispatch_uid="django_saga.console")
     signals.circuit_closed.connect(_circuit_closed, dispatch_uid="django_saga.console")
@@ -70,9 +69,12 @@ def _worker_event(*, worker: Any, event: str, **facts: Any) -> None:
     elif event == "retired":
         logger.error("worker %s leaves: steps hang past their timeout; its process is replaced", worker.id)
     elif event == "trouble":
-        _trouble(worker, facts["error"])
+        error = facts["error"]
+        trouble.tell(
+            f"worker {worker.id}", error, level=logging.DEBUG if is_conflict(error) else logging.WARNING
+        )
     elif event == "recovered":
-        _told.clear()
+        trouble.forget()
         logger.info("worker %s: the database answers again", worker.id)
     elif event == "hook_failed":
         task, error = facts["task"], facts["error"]
@@ -93,17 +95,6 @@ def _worker_event(*, worker: Any, event: str, **facts: Any) -> None:
             row.attempt,
             row.token,
         )
-
-
-def _trouble(worker: Any, error: BaseException) -> None:
-    """Tell of an error on one line, and not again while it lasts."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    now = time.monotonic()
-    known = now - _told.get((worker.id, text), -_QUIET) < _QUIET
-    level = logging.DEBUG if known or is_conflict(error) else logging.WARNING
-    if not known:
-        _told[worker.id, text] = now
-    logger.log(level, "worker %s: %s", worker.id, text)
 
 
 def _circuit_opened(*, name: str, step: str, open_until: datetime, **_: Any) -> None:

@@ -12,6 +12,7 @@ from django_saga.operations.actions import (
 from django_saga.operations.approvals import approve, reject
 from django_saga.operations.circuits import close_circuit
 from django_saga.operations.forking import fork
+from django_saga.operations.letters import discard, requeue
 from django_saga.operations.migrations import migrate_sagas
 from django_saga.operations.pausing import pause, resume
 
@@ -20,11 +21,13 @@ __all__ = [
     "cancel",
     "close_circuit",
     "compensate",
+    "discard",
     "fork",
     "mark_done",
     "migrate_sagas",
     "pause",
     "reject",
+    "requeue",
     "resume",
     "retry_compensation",
     "retry_step",

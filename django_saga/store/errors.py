@@ -37,6 +37,11 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(code, int) and code in _MYSQL
 
 
+def is_aborted(error: BaseException) -> bool:
+    """True when the transaction was of no use any more, as an error before had broken it."""
+    return getattr(error.__cause__ or error, "sqlstate", None) == "25P02"
+
+
 def was_cancelled(error: BaseException) -> bool:
     """True when a statement was ended from outside: by a limit on its time, or by a person."""
     cause = error.__cause__ or error

@@ -18,6 +18,7 @@ from django_saga.core.states import StepStatus
 from django_saga.models import ExternalEvent, SagaStep
 from django_saga.store import sql, waiting
 
+_WAITING = (StepStatus.WAITING, StepStatus.UNDO_SCHEDULED)  # compensations wait for replies
 _COLUMNS = ("name", "key", "address", "event_id", "payload", "sent_at")
 
 
@@ -92,7 +93,8 @@ def there(using: str, addresses: Collection[str]) -> set[str]:
 def missed(using: str) -> set[str]:
     """Give the addresses at which a step waits though there is an event."""
     untaken = ExternalEvent.objects.filter(address=OuterRef("waits_for"), taken_at=None)
-    waiting = SagaStep.objects.using(using).filter(Exists(untaken), status=StepStatus.WAITING)
+    open_steps = SagaStep.objects.using(using).filter(status__in=_WAITING)
+    waiting = open_steps.exclude(waits_for="").filter(Exists(untaken))
     return set(waiting.values_list("waits_for", flat=True).distinct())
 
 
@@ -102,5 +104,5 @@ def prune(using: str, *, before: datetime, taken: bool) -> int:
     return ExternalEvent.objects.using(using).filter(**old).delete()[0]
 
 
-waiting.SOURCES["event"] = there
+waiting.SOURCES["event"] = waiting.SOURCES["reply"] = there
 waiting.MISSED["event"] = missed

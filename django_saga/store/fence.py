@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -26,9 +26,7 @@ def hold(using: str, step_id: UUID, token: int, timeout: timedelta) -> None:
     row's.
     """
     connection = connections[using]
-    # In the transaction of a test case the limits would outlive the step.
-    if connection.vendor == "postgresql" and not connection.savepoint_ids:
-        _limit(using, timeout)
+    limit(using, timeout)
     rows = sql.read(
         using,
         SagaStep,
@@ -40,13 +38,17 @@ def hold(using: str, step_id: UUID, token: int, timeout: timedelta) -> None:
         raise LeaseLost(f"step {step_id} moved on from token {token}")
 
 
-def _limit(using: str, timeout: timedelta) -> None:
-    """Have the server end what the worker cannot: hung statements and, if the process is frozen, the open
-    transaction.
+def limit(using: str, timeout: timedelta) -> None:
+    """Have the server end what the worker cannot, where it can: hung statements and, if the process is
+    frozen, the open transaction.
 
     ``client_connection_check_interval`` has a killed worker noticed while a statement runs, so that its
     locks go at once.
     """
+    connection = connections[using]
+    # In the transaction of a test case the limits would outlive the step.
+    if connection.vendor != "postgresql" or connection.savepoint_ids:
+        return
     milliseconds = str(max(1, int(timeout.total_seconds() * 1000)))
     limits = {
         "statement_timeout": milliseconds,
@@ -54,7 +56,6 @@ def _limit(using: str, timeout: timedelta) -> None:
         "idle_in_transaction_session_timeout": milliseconds,
         "client_connection_check_interval": "500",
     }
-    connection = connections[using]
     if connection.pg_version >= 170000:  # type: ignore[attr-defined]
         limits["transaction_timeout"] = milliseconds
     calls = ", ".join(["set_config(%s, %s, true)"] * len(limits))
@@ -74,8 +75,9 @@ class TornTransaction(DatabaseError):
 
 
 @contextmanager
-def guarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def guarded(connection: BaseDatabaseWrapper, code: str = "step") -> Iterator[None]:
     """Run user code inside the innermost open block, which has to be the innermost one afterwards too.
+    ``code``: what errors call it.
 
     Raises ``BrokenTransaction`` in user code that sends a statement which ends the transaction, and
     ``TornTransaction`` when user code has closed the connection, left a block of its own open, or closed one
@@ -84,7 +86,7 @@ def guarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
     session, before = connection.connection, _blocks(connection)
     told: BaseException | None = None
     try:
-        with connection.execute_wrapper(_refuse_to_end):
+        with connection.execute_wrapper(partial(_refuse_to_end, code)):
             yield
     except BaseException as error:
         told = error
@@ -98,7 +100,7 @@ def guarded(connection: BaseDatabaseWrapper) -> Iterator[None]:
             what = f"left a transaction.atomic() block {'open' if opened else 'that it had not opened'}"
         if what:
             _end_session(connection, before)
-            raise TornTransaction(BrokenTransaction(f"the step {what}")) from told
+            raise TornTransaction(BrokenTransaction(f"the {code} {what}")) from told
 
 
 def _blocks(connection: Any) -> tuple[bool, list[str | None], list[Any]]:
@@ -113,14 +115,15 @@ def _end_session(connection: Any, before: tuple[bool, list[str | None], list[Any
 
 
 def _refuse_to_end(
-    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+    code: str, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
     connection: BaseDatabaseWrapper = context["connection"]
     found = _enders(connection.features.can_rollback_ddl).match(sql) if isinstance(sql, str) else None
     if found:
+        remedy = "make the step one that is not atomic, or leave" if code == "step" else "leave"
         raise BrokenTransaction(
-            f"the step sent {found[1]}, which would end the transaction that it runs in; "
-            "make the step one that is not atomic, or leave the statement out"
+            f"the {code} sent {found[1]}, which would end the transaction that it runs in; "
+            f"{remedy} the statement out"
         )
     return execute(sql, params, many, context)
 

@@ -43,8 +43,13 @@ class Entry(NamedTuple):
     traceback: str = ""
 
 
-def append(using: str, entries: Sequence[Entry], now: datetime, *, prepare: bool = False) -> None:
+def append(using: str, entries: Sequence[Entry], now: datetime) -> None:
     """Append ``entries`` in their order; the caller holds the locks of their sagas."""
+    sql.together(using, written(using, entries, now))
+
+
+def written(using: str, entries: Sequence[Entry], now: datetime) -> list[sql.Statement]:
+    """Give what appends ``entries``."""
     rows = []
     for entry in entries:
         event = entry.event
@@ -66,7 +71,7 @@ def append(using: str, entries: Sequence[Entry], now: datetime, *, prepare: bool
                 entry.traceback,
             )
         )
-    sql.insert(using, SagaEvent, COLUMNS, rows, prepare=prepare)
+    return sql.insertion(using, SagaEvent, COLUMNS, rows)
 
 
 def fact(row: SagaEvent) -> Event:

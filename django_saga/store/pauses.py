@@ -31,7 +31,9 @@ def over(saga: str, step: str) -> tuple[Name, Name]:
 
 def known(using: str) -> frozenset[Name]:
     """Give the names that are paused."""
-    return frozenset(_paused(using).values_list("saga", "step"))
+    columns = ("saga", "step")
+    paused = f"SELECT {', '.join(columns)} FROM {sql.table(SagaGate)} WHERE paused_at IS NOT NULL"
+    return frozenset((saga, step) for saga, step in sql.read(using, SagaGate, columns, paused, []))
 
 
 def write(using: str, saga_id: UUID, at: datetime | None) -> None:

@@ -19,7 +19,7 @@ _refused = False
 
 
 @contextmanager
-def inserting(connection: BaseDatabaseWrapper) -> Iterator[Any]:
+def preparing(connection: BaseDatabaseWrapper) -> Iterator[Any]:
     """Give a cursor for one insert that will come again; an ordinary one where it cannot be kept.
 
     Behind a pooler that hands sessions on after each transaction nothing can: there Django's

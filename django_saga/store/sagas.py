@@ -223,19 +223,15 @@ def told(reason: str, culprit: str, error: str | None) -> str:
     return f"{at}: {error}" if error else at
 
 
-def write_steps(using: str, rows: Sequence[StepRow], *, prepare: bool = False) -> None:
-    """Write steps, new ones and changed ones alike, in one statement. Payloads that are None stay as they
-    were.
-    """
-    sql.insert(
-        using,
-        SagaStep,
-        ALL,
-        [row.values() for row in rows],
-        update=CHANGING,
-        keep=KEPT,
-        prepare=prepare,
-    )
+def write_steps(using: str, rows: Sequence[StepRow]) -> None:
+    """Write steps, new ones and changed ones alike."""
+    sql.together(using, steps_written(using, rows))
+
+
+def steps_written(using: str, rows: Sequence[StepRow]) -> list[sql.Statement]:
+    """Give what writes steps, new ones and changed ones alike. Payloads that are None stay as they were."""
+    values = [row.values() for row in rows]
+    return sql.insertion(using, SagaStep, ALL, values, update=CHANGING, keep=KEPT)
 
 
 def write_status(using: str, changed: Mapping[UUID, tuple[SagaStatus, str, str]], now: datetime) -> None:

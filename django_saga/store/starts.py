@@ -54,11 +54,11 @@ class Existing(NamedTuple):
 
 
 def write(using: str, new: Sequence[NewSaga], now: datetime) -> None:
-    """Write the rows of new sagas without idempotency keys, in one statement; ``finish`` has to follow.
+    """Write the rows of new sagas without idempotency keys; ``finish`` has to follow.
 
     Either all of them bring a graph, or none does; either all are children for items, or none is.
     """
-    _write(using, new, now)
+    sql.together(using, _written(using, new, now))
 
 
 def write_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
@@ -67,23 +67,35 @@ def write_once(using: str, saga: NewSaga, now: datetime) -> Existing | None:
     The unique index decides: a concurrent start with the same key waits here until the other one's
     transaction ends.
     """
-    if _write(using, [saga], now, ignore=True):
+    if sql.together(using, _written(using, [saga], now, ignore=True)):
         return None
     holder = SagaInstance.objects.using(using).get(name=saga.name, idempotency_key=saga.idempotency_key)
     return Existing(holder.pk, holder.input_digest)
 
 
 def finish(using: str, new: Sequence[NewSaga], now: datetime) -> None:
-    """Write the first steps and the first events of new sagas, in two statements."""
-    sagas.write_steps(using, [row for saga in new for row in saga.steps])
-    history.append(using, [history.Entry(saga.id, saga.event, worker=saga.worker) for saga in new], now)
+    """Write the first steps and the first events of new sagas."""
+    sql.together(using, _finished(using, new, now))
 
 
-def _write(using: str, new: Sequence[NewSaga], now: datetime, *, ignore: bool = False) -> int:
+def write_whole(using: str, new: Sequence[NewSaga], now: datetime) -> None:
+    """Do what ``write`` and ``finish`` do, where nothing is to be done in between."""
+    sql.together(using, [*_written(using, new, now), *_finished(using, new, now)])
+
+
+def _finished(using: str, new: Sequence[NewSaga], now: datetime) -> list[sql.Statement]:
+    entries = [history.Entry(saga.id, saga.event, worker=saga.worker) for saga in new]
+    rows = [row for saga in new for row in saga.steps]
+    return [*sagas.steps_written(using, rows), *history.written(using, entries, now)]
+
+
+def _written(
+    using: str, new: Sequence[NewSaga], now: datetime, *, ignore: bool = False
+) -> list[sql.Statement]:
     """``new`` are alike: what the first has no value for, none has."""
     more = [name for name in ("graph", "parent_step", "item") if new and getattr(new[0], name) is not None]
     rows = [(*_values(saga, now), *(getattr(saga, name) for name in more)) for saga in new]
-    return sql.insert(using, SagaInstance, (*_COLUMNS, *more), rows, ignore=ignore)
+    return sql.insertion(using, SagaInstance, (*_COLUMNS, *more), rows, ignore=ignore)
 
 
 def _values(saga: NewSaga, now: datetime) -> tuple[object, ...]:

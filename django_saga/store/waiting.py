@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connections, transaction
 
+from django_saga.core.states import LIVE_STEP
 from django_saga.models import SagaStep
 from django_saga.store import clock, sql
 
@@ -36,6 +37,20 @@ def there(using: str, keys: Keys) -> set[str]:
         if mine := [key for key in keys if key.startswith(f"{source}:")]:
             found.update(look(using, mine))
     return found
+
+
+def address(using: str, step_id: UUID) -> str:
+    """Give what a step waits for, or waited for last."""
+    rows = SagaStep.objects.using(using).filter(pk=step_id)
+    return rows.values_list("waits_for", flat=True).first() or ""
+
+
+def waits_at(using: str, step_id: UUID, address: str) -> tuple[bool, str]:
+    """Give whether a step still waits at ``address``, and what to call it: saga and step."""
+    rows = SagaStep.objects.using(using).filter(pk=step_id)
+    for saga_id, name, status, waits_for in rows.values_list("saga_id", "name", "status", "waits_for"):
+        return status in LIVE_STEP and waits_for == address, f"{saga_id}:{name}"
+    return False, str(step_id)  # it was deleted meanwhile
 
 
 def ring(using: str, keys: Keys) -> int:

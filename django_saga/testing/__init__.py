@@ -16,9 +16,11 @@ if TYPE_CHECKING:
         assert_stuck,
         saga_steps,
     )
+    from django_saga.testing.delivery import deliver_messages
     from django_saga.testing.invariants import assert_saga_invariants
     from django_saga.testing.lab import SagaLab
     from django_saga.testing.matrix import SagaCase, saga_matrix
+    from django_saga.testing.messages import assert_message_invariants
     from django_saga.testing.telling import saga_story
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "SagaLab",
     "assert_compensated",
     "assert_completed",
+    "assert_message_invariants",
     "assert_saga_invariants",
     "assert_stuck",
+    "deliver_messages",
     "saga_matrix",
     "saga_steps",
     "saga_story",
@@ -39,8 +43,10 @@ _HOME = {
     "SagaLab": "testing.lab",
     "assert_compensated": "testing.asserting",
     "assert_completed": "testing.asserting",
+    "assert_message_invariants": "testing.messages",
     "assert_saga_invariants": "testing.invariants",
     "assert_stuck": "testing.asserting",
+    "deliver_messages": "testing.delivery",
     "saga_matrix": "testing.matrix",
     "saga_steps": "testing.asserting",
     "saga_story": "testing.telling",

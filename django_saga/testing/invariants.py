@@ -18,6 +18,7 @@ from django_saga.core.events import (
     StepNotStarted,
     StepRetried,
     StepUnknown,
+    StepWaits,
 )
 from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import (
@@ -225,7 +226,9 @@ def _counts_attempts(saga: SagaRecord) -> Iterator[str]:
             ended = [
                 e
                 for e in saga.facts
-                if isinstance(e, StepEvent) and (e.step, _phase(e)) == (step.name, phase)
+                if isinstance(e, StepEvent)
+                and not isinstance(e, StepWaits)  # a look that found nothing is no attempt
+                and (e.step, _phase(e)) == (step.name, phase)
             ]
             free = [e for e in ended if isinstance(e, StepUnknown) and e.cause in ("worker lost", "released")]
             charged = len(ended) - len(free)

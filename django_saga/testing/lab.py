@@ -132,10 +132,11 @@ class SagaLab:
         self._planned("cancel_at", step, False, cancels=True)
 
     def answer(self, step: str | Step, answer: Any = None) -> None:
-        """Have each ``step`` that waits for an event or for approval get it as soon as it waits.
+        """Have each ``step`` that waits for an event, for approval or for a reply get it as soon as it waits.
 
-        ``answer`` is the payload of the event, or what the person fills in. Raises ``ValueError`` for a step
-        that no saga has.
+        ``answer`` is the payload of the event, what the person fills in, or the result of a command, or a
+        ``PermanentFailure`` if that fails; the command that undoes it succeeds. Raises ``ValueError`` for a
+        step that no saga has.
         """
         self._answers[place(step, undo=False).step] = answer
 

@@ -1,7 +1,8 @@
-"""The admin of sagas changes nothing, shows nothing to strangers, and trusts no stored text."""
+"""The admin of sagas writes no rows, shows nothing to strangers, and trusts no stored text."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ from django.urls import reverse
 import django_saga
 from django_saga.models import (
     ExternalEvent,
+    InboxMessage,
+    InboxPartition,
+    InboxStream,
+    OutboxMessage,
+    OutboxPartition,
+    OutboxStream,
     SagaApproval,
     SagaDefinition,
     SagaEffect,
@@ -88,6 +95,42 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     gate = SagaGate.objects.create(
         saga=names, step=names, paused_at=event.at, paused_by=names, paused_why=text
     )
+    failed = {"error_class": text[:200], "error": text, "fingerprint": names[:64], "failed_at": event.at}
+    outgoing = OutboxMessage.objects.create(
+        message_id=saga.pk,
+        topic=names[:100],
+        key=text[:200],
+        stream=text[:200],
+        number=1,
+        broker=names[:100],
+        part_number=0,
+        payload=json.dumps({text: text}),
+        headers=json.dumps({text: text}),
+        saga_id=saga.pk,
+        status="dead",
+        created_at=event.at,
+        **failed,
+    )
+    incoming = InboxMessage.objects.create(
+        consumer=names[:100],
+        message_id=text[:200],
+        topic=names[:100],
+        key=text[:200],
+        source=text[:200],
+        stream=text[:200],
+        part_number=0,
+        body=text.encode("utf-8", "replace"),
+        status="dead",
+        traceback=text,
+        received_at=event.at,
+        **failed,
+    )
+    out_stream = OutboxStream.objects.create(name=text[:200], last_number=1)
+    in_stream = InboxStream.objects.create(
+        consumer=names[:100], stream=text[:200], source=text[:200], first_number=1, last_number=1
+    )
+    out_part = OutboxPartition.objects.create(name=names[:100], number=0)
+    in_part = InboxPartition.objects.create(name=names[:100], number=0)
     sent = ExternalEvent.objects.create(
         name=names[:100],
         key=text[:200],
@@ -117,6 +160,12 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         "sagaeffect": effect.pk,
         "sagaapproval": decided.pk,
         "sagadefinition": definition.pk,
+        "outboxmessage": outgoing.pk,
+        "outboxstream": out_stream.pk,
+        "outboxpartition": out_part.pk,
+        "inboxmessage": incoming.pk,
+        "inboxstream": in_stream.pk,
+        "inboxpartition": in_part.pk,
     }
 
 
@@ -124,6 +173,11 @@ def pages(keys: dict[str, object]) -> Iterator[str]:
     for model, pk in keys.items():
         yield list_url(model)
         yield row_url(model, pk)
+    yield reverse("admin:app_list", args=["django_saga"])
+    yield reverse("admin:django_saga_dead_letters")
+    for action in ("requeue", "discard"):
+        url = reverse(f"admin:django_saga_{action}_letters")
+        yield f"{url}?letter=outbox:{keys['outboxmessage']}&letter=inbox:{keys['inboxmessage']}"
 
 
 def test_every_model_is_in_the_admin():
@@ -209,6 +263,12 @@ def test_no_stored_text_becomes_an_element_or_an_attribute(boss, text):
     plain = [Page.of(boss.get(url)).elements for url in pages(rows("p" * len(text)))]
     for model in (
         "ExternalEvent",
+        "InboxMessage",
+        "InboxPartition",
+        "InboxStream",
+        "OutboxMessage",
+        "OutboxPartition",
+        "OutboxStream",
         "SagaApproval",
         "SagaEffect",
         "SagaEvent",

@@ -35,13 +35,15 @@ class Mark(NamedTuple):
     """What is known of a step from the events alone.
 
     ``effect`` is what its compensation has to be told: "succeeded", "unknown", "failed" (partial work), or ""
-    when there is nothing to undo. ``undo`` is "", "undone" or "dead".
+    when there is nothing to undo. ``undo`` is "", "undone" or "dead". ``out``: its command is, and nobody has
+    replied to it.
     """
 
     effect: str = ""
     undo: str = ""
     tries: int = 0
     crashes: int = 0
+    out: bool = False
 
 
 Ledger = Mapping[str, Mark]
@@ -98,12 +100,18 @@ class Laws:
         elif isinstance(event, StepEvent) and not isinstance(event, StepNotStarted):
             noted[event.step] = self._tried(noted[event.step], event, after)
         for name, step in changed.items():
+            if noted[name].out and step.status not in AHEAD:
+                # It is not waited for any more: whether it was carried out, nobody knows.
+                noted[name] = noted[name]._replace(effect="unknown", out=False)
             if step.undoing and not before.steps[name].undoing:
                 noted[name] = noted[name]._replace(tries=0, crashes=0)
         return noted
 
     def _tried(self, mark: Mark, event: StepEvent, after: SagaState) -> Mark:
+        spec = self.steps[event.step]
         if isinstance(event, StepWaits):  # a look is no try
+            if spec.wait is not None:
+                return mark._replace(out=mark.out or event.partial)
             return mark._replace(effect=mark.effect or "failed") if event.partial else mark
         cause = event.cause if isinstance(event, StepUnknown) else None
         if cause is Cause.WORKER_LOST:
@@ -116,9 +124,11 @@ class Laws:
                 undo="undone" if isinstance(event, StepSucceeded) else "dead" if dead else ""
             )
         if isinstance(event, StepSucceeded):
-            return mark._replace(effect="succeeded")
-        if isinstance(event, StepUnknown) and not self.steps[event.step].atomic:
-            return mark._replace(effect="unknown")
+            return mark._replace(effect="succeeded", out=False)
+        if isinstance(event, StepFailed) and event.declined:
+            return mark._replace(out=False)
+        if cause is Cause.NO_REPLY or (cause is not None and not spec.leaves_no_doubt):
+            return mark._replace(effect="unknown", out=False)
         if isinstance(event, StepFailed) and event.partial and not mark.effect:
             return mark._replace(effect="failed")
         return mark
@@ -226,7 +236,7 @@ class Laws:
 STATUS_SAYS = {
     StepStatus.SCHEDULED: lambda step, mark: mark.undo == "" and mark.effect in ("", "unknown"),
     StepStatus.WAITING: lambda step, mark: (
-        mark.undo == "" and mark.effect in ("unknown", "failed" if step.partial else "")
+        mark.undo == "" and mark.effect in ("unknown", "failed" if step.partial and not mark.out else "")
     ),
     StepStatus.SUCCEEDED: lambda step, mark: mark[:2] == ("succeeded", "") and step.outcome == "succeeded",
     StepStatus.FAILED: lambda step, mark: (

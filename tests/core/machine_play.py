@@ -17,6 +17,7 @@ from django_saga.core.events import Cause, Event, StepEvent, StepFailed, StepSuc
 from django_saga.core.retry import Retry
 from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import CompensationPolicy, FailurePolicy, StepStatus
+from django_saga.core.waits import WaitDefinition, WaitKind
 from tests.core.machine_laws import FORWARD, Laws
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
@@ -31,6 +32,7 @@ def define(
     *,
     bare: str = "",
     atomic: str = "",
+    remote: str = "",
     attempts: int = 1,
     undo_attempts: int = 1,
     delay: float = 0,
@@ -41,8 +43,8 @@ def define(
 ) -> SagaDefinition:
     """Make a definition from a graph such as "a b<a c<a d<bc": b and c wait for a, d for both.
 
-    ``bare`` names the steps without a compensation; ``delay`` (a constant wait) and ``deadline`` (of each
-    step) are seconds.
+    ``bare`` names the steps without a compensation, ``remote`` those that send commands; ``delay`` (a
+    constant wait) and ``deadline`` (of each step) are seconds.
     """
     limit = None if deadline is None else timedelta(seconds=deadline)
     undo = UndoDefinition(function="undo", retry=_steady(undo_attempts, delay))
@@ -58,6 +60,7 @@ def define(
                 atomic=name in atomic,
                 undo=None if name in bare else undo,
                 no_compensation=name in bare,
+                wait=WaitDefinition(kind=WaitKind.REMOTE, name="do") if name in remote else None,
             )
         )
     return SagaDefinition(
@@ -95,7 +98,7 @@ def shapes(size: int, kinds: tuple[str, ...] = ("", "bare")) -> Iterator[Shape]:
             words = [names[i] + "<" + "".join(names[a] for a, b in arrows if b == i) for i in range(size)]
             which = {
                 word: "".join(names[i] for i in range(size) if word in kinds[kind[i]].split())
-                for word in ("bare", "atomic")
+                for word in ("bare", "atomic", "remote")
             }
             yield " ".join(word.removesuffix("<") for word in words), which
 
@@ -137,12 +140,17 @@ LOOKS: dict[str, Callable[..., StepEvent]] = {
     "waits": lambda limit, **who: events.StepWaits(**who),
     "began": lambda limit, **who: events.StepWaits(**who, partial=True),
 }
+# What becomes of a command.
+REPLIES: dict[str, Callable[..., StepEvent]] = {
+    "declined": _failed(permanent=True, declined=True),
+    "no reply": _unknown(Cause.NO_REPLY),
+}
 
 
 @lru_cache(maxsize=100_000)
 def ending(how: str, step: str, attempt: int, undo: bool, crash_limit: int) -> StepEvent:
-    """Make the event of an attempt that ended like ``how``, a key of ``ENDINGS`` or ``LOOKS``."""
-    return (ENDINGS | LOOKS)[how](crash_limit, step=step, attempt=attempt, undo=undo)
+    """Make the event of an attempt that ended like ``how``, a key of one of the three tables."""
+    return (ENDINGS | LOOKS | REPLIES)[how](crash_limit, step=step, attempt=attempt, undo=undo)
 
 
 @lru_cache(maxsize=100_000)

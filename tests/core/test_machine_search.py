@@ -8,6 +8,7 @@ the way: the number of ways from the start to a rest. Walked are, for every grap
 * cancel and deadline at every point; and whatever turns a saga back finds any of the open steps in flight
 * steps in flight then that are found unwanted before they began
 * looks that find nothing yet, of steps that wait and of compensations that do
+* commands that are replied to, declined, or not answered in time, and the same of those that undo them
 * dead compensations retried or skipped by an operator, as often as listed, at every point
 
 After each event all of ``machine_laws`` hold. Every history comes to rest (completed, compensated or stuck)
@@ -38,11 +39,13 @@ from django_saga.core.state import SagaState, StepState
 from django_saga.core.states import CompensationPolicy, FailurePolicy, StepStatus
 from django_saga.core.waits import WAITING as WAITS
 from tests.core.machine_laws import FORWARD, Laws, Ledger, Mark
-from tests.core.machine_play import EPOCH, LOOKS, define, ending, read, shapes, stored
+from tests.core.machine_play import EPOCH, LOOKS, REPLIES, define, ending, read, shapes, stored
 
 PLAIN = ("",)
 BARE = ("", "bare")
 KINDS = ("", "bare", "atomic", "bare atomic")
+REMOTE = ("remote", "bare remote")
+COMMANDS = ("succeeded", "permanent", "lost", "waits", "began", "declined", "no reply")
 DO = ("succeeded", "failed", "permanent", "partial", "timed out", "lost")
 UNDO = ("succeeded", "failed", "timed out", "lost")
 CRASH_LIMIT = 1
@@ -131,6 +134,16 @@ WALKS = {
     "steps that wait, in doubt, two tries each": (
         Bounds((1, 2), KINDS, (*DO, "waits", "began"), (*UNDO, "waits"), attempts=2, undo_attempts=2),
         Walked(definitions=30, states=27406, events=373416, histories=10960756813451592, longest=19),
+    ),
+    "steps that another service does, two commands each": (
+        Bounds((1, 2), REMOTE, COMMANDS, ("succeeded", "permanent", "no reply", "waits"), attempts=2),
+        Walked(definitions=9, states=4823, events=72250, histories=8356663401346, longest=17),
+    ),
+    "three steps, some of them done by another service": (
+        Bounds(
+            (3,), ("", "remote"), ("succeeded", "began", "declined", "no reply"), ("succeeded", "no reply")
+        ),
+        Walked(definitions=40, states=9857, events=29168, histories=81656769, longest=10),
     ),
     "four steps with compensations, dead ones too": (
         Bounds((4,), PLAIN, ("succeeded", "permanent"), ("succeeded", "permanent")),
@@ -230,6 +243,8 @@ class Walk:
             if not forward and not step.undoing:
                 ways = (*ways, "not started")
             for how in ways:
+                if how in REPLIES and self.definition[step.name].wait is None:
+                    continue
                 if how in LOOKS and step.reason == WAITS and (how == "waits" or step.partial):
                     continue  # nothing new: the engine does not feed that
                 event = ending(how, step.name, step.attempt + 1, step.undoing, CRASH_LIMIT)

@@ -1,5 +1,5 @@
 """A TCP proxy before PostgreSQL that loses the reply of one COMMIT (sent, done, and the client cut off), or
-everything, as a network does that goes down.
+everything, as a network does that goes down. For the latter it stands before brokers, too.
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ class Proxy:
         self._cut = False
         self._flows.set()
 
+    def reply(self, data: bytes) -> bytes:
+        """Give what the client is told instead of ``data``: the same, here."""
+        return data
+
     def _accept(self) -> None:
         while True:
             try:
@@ -81,6 +85,8 @@ class Proxy:
                     source, target = key.fileobj, key.data
                     assert isinstance(source, socket.socket)
                     data = source.recv(65536)
+                    if source is server:
+                        data = self.reply(data)
                     self._flows.wait()
                     target.sendall(data)
                     if not data:

@@ -12,6 +12,8 @@ from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_saga import runtime
+from django_saga.core.states import LIVE_SAGA
+from django_saga.engine.intake import Intake
 from django_saga.models import SagaStep
 from django_saga.store import claims, clock, errors
 from django_saga.store.rows import StepRow
@@ -140,6 +142,36 @@ def test_a_claim_passes_over_what_another_transaction_has_locked():
         SagaStep.objects.select_for_update().get(saga_id=first.id)
         assert sagas_of(elsewhere(claim)) == [second.id]
     assert sagas_of(claim(B)) == [first.id]
+
+
+def test_a_worker_that_is_to_end_waits_for_a_step_that_somebody_has_locked_just_then(monkeypatch):
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("one writer at a time: a claim waits for the other transaction instead")
+    saga = EchoSaga.start(1)
+    locked, looked_again, looks = threading.Event(), threading.Event(), []
+    overlooked = Intake.overlooked
+
+    def counted(*args):
+        looks.append(args)
+        if len(looks) == 5:
+            looked_again.set()
+        return overlooked(*args)
+
+    def hold():
+        with transaction.atomic():
+            SagaStep.objects.select_for_update().get(saga_id=saga.id)
+            locked.set()
+            return looked_again.wait(30)
+
+    monkeypatch.setattr(Intake, "overlooked", counted)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(elsewhere, hold)
+        assert locked.wait(30)
+        runtime.build_worker(using="default", queue_names=["default"], once=True).run()
+        looked_again.set()
+
+    assert held.result() is True
+    assert saga.status not in LIVE_SAGA
 
 
 # --- leases ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def fresh(monkeypatch):
 def kept() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY statement")
-        return [str(row[0]).split(" (")[0] for row in cursor.fetchall()]
+        return [" and ".join(re.findall(r"INSERT INTO (\w+)", str(row[0]))) for row in cursor.fetchall()]
 
 
 def run() -> None:
@@ -46,7 +47,7 @@ def test_only_inserts_are_kept_and_only_after_some_runs():
 
     run()
 
-    assert kept() == ["INSERT INTO django_saga_sagaevent", "INSERT INTO django_saga_sagastep"]
+    assert kept() == ["django_saga_sagastep and django_saga_sagaevent"]
 
 
 def test_behind_a_pooler_that_is_declared_nothing_is_kept(monkeypatch):
@@ -64,7 +65,7 @@ def test_a_session_that_lost_what_it_kept_costs_no_attempt_and_is_not_asked_to_a
 
     def lose(execute, sql, params, many, context):
         nonlocal inserts
-        if sql.startswith("INSERT INTO django_saga_sagastep"):
+        if "INSERT INTO django_saga_sagastep" in sql:
             inserts += 1
             if inserts == RUNS:
                 # As behind a pooler, where the next transaction has another session, unnoticed by the driver.

@@ -34,6 +34,22 @@ def test_a_line_that_had_steps_puts_the_others_off_once_and_goes_last():
     assert lines_due(intake, now + SOON)[0] == "quiet"
 
 
+def test_after_a_rest_the_line_that_had_steps_last_is_looked_at_first():
+    intake = Intake({}, ["a", "b"], Suspects.ONLY, longest=30)
+    now = time.monotonic()
+    [(a, _), (b, _)] = list(intake.due(now, {}))
+    a.polling.looked(found=True, left_behind=False)
+    intake.found_in(a)
+    intake.wake()
+    assert lines_due(intake, now) == ["b", "a"]  # no rest: ``a`` may have more than its share
+
+    for line in (a, b):
+        line.polling.looked(found=False, left_behind=False)
+    intake.wake()
+
+    assert lines_due(intake, now) == ["a", "b"]
+
+
 def test_a_line_that_sleeps_is_not_woken_by_what_others_find():
     intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, longest=30)
     [(busy, _), (quiet, _)] = list(intake.due(time.monotonic(), {}))

@@ -89,7 +89,7 @@ def test_an_outcome_that_is_recorded_meanwhile_counts_for_the_version_it_is_of(s
 def test_a_cancellation_and_a_migration_are_both_done_one_after_the_other(stage, ledger, route):
     for play in stage.every_schedule(preemptions=2):
         saga_id = RaceForkSaga.start().id
-        [task] = claim(RaceForkSaga, saga_id, limit=1)
+        [task] = claim(RaceForkSaga, saga_id, step="left")
         record([attempt.run(task)])
 
         cancelled, answer = play(
@@ -110,7 +110,7 @@ def test_a_cancellation_and_a_migration_are_both_done_one_after_the_other(stage,
 def test_a_branch_that_turns_the_saga_back_meanwhile_turns_it_back_in_one_version(stage, ledger, route):
     for play in stage.every_schedule(preemptions=2):
         saga_id = RaceForkSaga.start().id
-        [task] = claim(RaceForkSaga, saga_id, limit=1)
+        [task] = claim(RaceForkSaga, saga_id, step="left")
         failed = attempt.failed(task, PermanentFailure("no"))
 
         recorded, answer = play(

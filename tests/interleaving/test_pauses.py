@@ -70,7 +70,7 @@ def test_a_step_put_aside_as_its_names_pause_ends_is_not_left_aside(stage, ledge
 def test_pauses_of_a_name_and_of_a_saga_meet_outcomes_without_a_deadlock(stage, ledger):
     for play in stage.every_schedule(preemptions=1):
         saga_id = RaceForkSaga.start().id
-        tasks = claim(RaceForkSaga, saga_id, limit=1)
+        tasks = claim(RaceForkSaga, saga_id, step="left")
 
         answers = play(
             lambda tasks=tasks: record([attempted(task) for task in tasks]),

@@ -53,7 +53,7 @@ def test_a_step_claimed_while_its_saga_is_cancelled_is_undone_or_not_begun(stage
 def test_a_step_claimed_while_its_sibling_turns_the_saga_back_is_undone_or_not_begun(stage, ledger):
     for play in stage.every_schedule(preemptions=2):
         saga_id = RaceForkSaga.start().id
-        [task] = claim(RaceForkSaga, saga_id, limit=1)
+        [task] = claim(RaceForkSaga, saga_id, step="left")
         failed = attempt.failed(task, PermanentFailure("no"))
 
         _, recorded = play(

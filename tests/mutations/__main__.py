@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutations import constructs, table
+from tests.mutations import constructs, messages, participants, table
 from tests.mutations.mutation import Mutation
 
-MUTATIONS = (*table.MUTATIONS, *constructs.MUTATIONS)
+MUTATIONS = (*table.MUTATIONS, *constructs.MUTATIONS, *messages.MUTATIONS, *participants.MUTATIONS)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _COPIED = ("django_saga", "example_project", "tests", "pyproject.toml")
@@ -99,7 +99,8 @@ def _copy(tree: Path) -> Path:
     tree.mkdir()
     for name in _COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what was compiled, which an edited source no longer fits; without what is being written.
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy(ROOT / name, tree / name)
     return tree

@@ -63,9 +63,9 @@ MUTATIONS = (
         "a look that was cut short as the time was up ends the step by its deadline",
         (
             Edit(
-                "django_saga/core/forward.py",
-                "tries.next_try(step._replace(deadline_at=None), event, spec.retry, now)\n",
-                "tries.next_try(step, event, spec.retry, now)\n",
+                "django_saga/core/tries.py",
+                "next_try(step._replace(deadline_at=None), event, policy, now)\n",
+                "next_try(step, event, policy, now)\n",
             ),
         ),
         "tests/waits/test_events.py::test_a_worker_that_dies_as_the_time_is_up_costs_no_policy",

@@ -62,10 +62,11 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/engine/journal.py",
-                "    sagas.write_steps(using, rows, prepare=prepare)\n",
+                "    writes = [*sagas.steps_written(using, rows), ",
                 "    opened = [row for row in rows if row.created_at == now]\n"
-                "    sagas.write_steps(using, [row for row in rows if row.created_at != now])\n"
-                "    transaction.on_commit(lambda: sagas.write_steps(using, opened), using=using)\n",
+                "    transaction.on_commit(lambda: sagas.write_steps(using, opened), using=using)\n"
+                "    rows = [row for row in rows if row.created_at != now]\n"
+                "    writes = [*sagas.steps_written(using, rows), ",
             ),
         ),
         f"{_SWEEP}[kill before-linear done-by_caller]",
@@ -128,11 +129,11 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/store/starts.py",
-                "    if _write(using, [saga], now, ignore=True):\n",
+                "    if sql.together(using, _written(using, [saga], now, ignore=True)):\n",
                 "    key = {'name': saga.name, 'idempotency_key': saga.idempotency_key}\n"
                 "    taken = SagaInstance.objects.using(using).filter(**key)\n"
                 "    if not taken.exists():\n"
-                "        _write(using, [saga], now)\n",
+                "        write(using, [saga], now)\n",
             ),
         ),
         f"{_RACES}/test_words_from_outside.py::test_two_starts_with_one_key_give_one_saga_in_every_order",

@@ -51,8 +51,7 @@ def remembered(saga: Any, at: datetime) -> Any:
 def run(saga: Any, name: str, error: Exception | None = None, version: Any = RaceForkSaga) -> list[Any]:
     """Run one due step, and note how all stands before, meanwhile and after."""
     before = noted(saga)
-    [task] = claim(version, saga.id, limit=1)
-    assert task.row.name == name
+    [task] = claim(version, saga.id, step=name)
     outcome = attempt.run(task)
     if error:
         failed = attempt.failed(task, error)

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import get_commands
 
 from django_saga import signals
+from django_saga.dsl.handler import handlers
 from django_saga.dsl.registry import registry
 from tests.repository import code_map
 from tests.repository.files import ROOT, name
@@ -28,7 +29,7 @@ def test_the_code_of_a_page_runs(page, monkeypatch):
     for signal in signals.TRANSITIONS.values():  # what a page connects is not to hear of other tests
         monkeypatch.setattr(signal, "receivers", [*signal.receivers])
 
-    with registry.isolated():
+    with registry.isolated(), handlers.isolated():
         for block in runnable(page.read_text()):
             # The empty lines make tracebacks point into the page.
             code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")

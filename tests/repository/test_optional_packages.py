@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,9 +49,14 @@ def _dotted(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _imported(path: Path) -> Iterator[str]:
+@cache
+def _imported(path: Path) -> frozenset[str]:
     """The top-level packages that ``path`` imports when it runs, not those that only a type checker reads."""
-    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    return frozenset(_imports(ast.parse(path.read_text())))
+
+
+def _imports(module: ast.Module) -> Iterator[str]:
+    nodes: list[ast.AST] = [module]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):

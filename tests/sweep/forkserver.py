@@ -1,13 +1,14 @@
 """A process that has Django imported and forks for each job: a run that is killed costs milliseconds.
 
 ``python -m tests.sweep.forkserver SOCKET``: each line on the socket is a job (name of a function in
-``tests.sweep.jobs`` and its keyword arguments, as JSON); each answer tells how the process ended and what the
-job gave.
+``tests.sweep.jobs``, its keyword arguments and the path of its ledger, as JSON); each answer tells how the
+process ended and what the job gave.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -18,24 +19,33 @@ from typing import Any
 
 import django
 
+from tests import ledger
+
 # A job takes a fraction of a second; one that hangs is shown with its stack, and ended.
 _HANGS_AFTER = 40
 
 
 def main(path: str) -> None:
     """Serve one client until it hangs up."""
+    # A thread that sends messages would pass points of its own.
+    os.environ["DJANGO_SAGA_OPTIMISTIC"] = "0"
     django.setup()
-    from tests.sweep import jobs
+    from tests.sweep import jobs, post_jobs
 
+    # What is there now stays: children that look it over would copy all of it.
+    gc.collect()
+    gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(1)
     print("ready", flush=True)
     client, _ = listener.accept()
     lines = client.makefile("rw")
+    known = {**vars(jobs), **vars(post_jobs)}
     for line in lines:
-        name, arguments = json.loads(line)
-        lines.write(json.dumps(_fork(getattr(jobs, name), arguments)) + "\n")
+        name, arguments, written_to = json.loads(line)
+        os.environ[ledger.VARIABLE] = written_to
+        lines.write(json.dumps(_fork(known[name], arguments)) + "\n")
         lines.flush()
 
 

@@ -30,40 +30,40 @@ from tests.sweep.points import DROPS, Mode, Points
 
 Job = dict[str, Any]
 # Beyond every lease and every wait of a retry.
-_LATER = timedelta(hours=1)
+LATER = timedelta(hours=1)
 
 
 def by_worker(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     """Start a saga and have a worker carry it, in one thread; strike at point ``at``."""
-    points = _watch(mode, at)
-    with registry.isolated(_saga(saga)), _in_one_thread():
-        saga_id = _patiently(lambda: _class(saga).start(input, idempotency_key=key)).id
+    points = watch(mode, at)
+    with registry.isolated(saga_of(saga)), in_one_thread():
+        saga_id = patiently(lambda: class_of(saga).start(input, idempotency_key=key)).id
         # Others that were struck wait for ``finish``.
         claims.claim = partial(claims.claim, saga_id=saga_id)
-        built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+        built = patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
         built.run()
-    return _told(points)
+    return told(points)
 
 
 def by_caller(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     """Carry a saga by ``Saga.run()``; strike at point ``at``. The caller may hear of a broken connection."""
-    points = _watch(mode, at)
+    points = watch(mode, at)
     try:
-        _class(saga).run(input, idempotency_key=key)
+        class_of(saga).run(input, idempotency_key=key)
     except DatabaseError:
         assert mode in DROPS, "only a broken connection is an excuse"
         assert points.reached
-    return _told(points)
+    return told(points)
 
 
 def in_turns(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     """Start two sagas for the same lock, the second with " again" in its key, and have a worker carry the one
     and then the other, in one thread; strike at point ``at``.
     """
-    points = _watch(mode, at)
-    with registry.isolated(_saga(saga)), _in_one_thread():
+    points = watch(mode, at)
+    with registry.isolated(saga_of(saga)), in_one_thread():
         first, second = (
-            _patiently(partial(_class(saga).start, input, idempotency_key=each)).id
+            patiently(partial(class_of(saga).start, input, idempotency_key=each)).id
             for each in (key, f"{key} again")
         )
         claim = claims.claim
@@ -72,16 +72,16 @@ def in_turns(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
             return claim(using, saga_id=first, **options) or claim(using, saga_id=second, **options)
 
         claims.claim = of_the_two
-        built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+        built = patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
         built.run()
-    return _told(points)
+    return told(points)
 
 
 def with_children(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     """Start a saga and have a worker carry it and those it starts, in one thread; strike at point ``at``."""
-    points = _watch(mode, at)
-    with registry.isolated(*_family([saga])), _in_one_thread():
-        saga_id = _patiently(lambda: _class(saga).start(input, idempotency_key=key)).id
+    points = watch(mode, at)
+    with registry.isolated(*_family([saga])), in_one_thread():
+        saga_id = patiently(lambda: class_of(saga).start(input, idempotency_key=key)).id
         claim = claims.claim
 
         def of_the_family(using: str, **options: Any) -> list[StepRow]:
@@ -91,9 +91,9 @@ def with_children(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
             return claim(using, saga_id=first.saga_id if first else saga_id, **options)
 
         claims.claim = of_the_family
-        built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+        built = patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
         built.run()
-    return _told(points)
+    return told(points)
 
 
 def _of_family(saga_id: Any) -> Q:
@@ -105,15 +105,15 @@ def with_event(saga: str, input: Any, key: str, mode: str, at: int) -> Job:
     """Start a saga, have a worker carry it until it waits, send the event and have it carried on; strike at
     point ``at``.
     """
-    points = _watch(mode, at)
-    with registry.isolated(_saga(saga)), _in_one_thread():
-        saga_id = _patiently(lambda: _class(saga).start(input, idempotency_key=key)).id
+    points = watch(mode, at)
+    with registry.isolated(saga_of(saga)), in_one_thread():
+        saga_id = patiently(lambda: class_of(saga).start(input, idempotency_key=key)).id
         claims.claim = partial(claims.claim, saga_id=saga_id)
         for _ in range(2):
-            built = _patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
+            built = patiently(lambda: runtime.build_worker(using="default", concurrency=4, once=True))
             built.run()
-            _patiently(lambda: _tell(saga_id))
-    return _told(points)
+            patiently(lambda: _tell(saga_id))
+    return told(points)
 
 
 def _tell(saga_id: Any) -> None:
@@ -123,19 +123,19 @@ def _tell(saga_id: Any) -> None:
 def finish_with_event(wanted: list[tuple[str, Any, str]]) -> Job:
     """Ask again for each saga and send its event again, as clients do; have them carried to their end."""
     for saga, input, key in wanted:
-        _tell(_class(saga).start(input, idempotency_key=key).id)
+        _tell(class_of(saga).start(input, idempotency_key=key).id)
     return finish(wanted)
 
 
 def by_rescuer(saga: str, mode: str, at: int) -> Job:
     """Rescue what a process lost long ago left of its sagas, as a caretaker does; strike at point ``at``."""
-    points = _watch(mode, at)
-    with registry.isolated(_saga(saga)), shift_clock(_LATER):
-        programs = _patiently(lambda: runtime.programs("default"))
-        while _patiently(lambda: recovery.reap("default", programs)):
+    points = watch(mode, at)
+    with registry.isolated(saga_of(saga)), shift_clock(LATER):
+        programs = patiently(lambda: runtime.programs("default"))
+        while patiently(lambda: recovery.reap("default", programs)):
             pass
-        _patiently(lambda: recovery.enforce_deadlines("default", programs))
-    return _told(points)
+        patiently(lambda: recovery.enforce_deadlines("default", programs))
+    return told(points)
 
 
 def by_operator(action: str, key: str, mode: str, at: int, **arguments: Any) -> Job:
@@ -154,14 +154,14 @@ def by_operator_on_name(action: str, definition: str, mode: str, at: int) -> Job
 
 def _operate(act: Callable[..., None], mode: str, at: int, **arguments: Any) -> Job:
     connections.close()
-    points = _watch(mode, at)
+    points = watch(mode, at)
     try:
         act(by="a person", **arguments)
     except (DatabaseError, connection.Database.Error):  # type: ignore[attr-defined]
         # With mysqlclient Django lets the driver's own error through, which closing the cursor raises.
         assert mode in DROPS, "only a broken connection is an excuse"
         assert points.reached
-    return _told(points)
+    return told(points)
 
 
 def by_migration(
@@ -172,7 +172,7 @@ def by_migration(
     # Others that were struck wait until it is done for all.
     operations.migrations._found = lambda using, definition_id: iter([[saga_id]])
     connections.close()
-    points = _watch(mode, at)
+    points = watch(mode, at)
     try:
         operations.migrate_sagas(
             name, from_version=from_version, to_version=to_version, mapping=mapping, by="a person"
@@ -180,18 +180,18 @@ def by_migration(
     except (DatabaseError, connection.Database.Error):  # type: ignore[attr-defined]
         assert mode in DROPS, "only a broken connection is an excuse"
         assert points.reached
-    return _told(points)
+    return told(points)
 
 
 def by_participant(key: str, mode: str, at: int) -> Job:
     """Have an effect, guarded by ``key``; strike at point ``at``. Whoever asked may hear of it."""
-    return _take_part(partial(do_once, f"{key}:do", partial(_effect, key)), mode, at)
+    return struck(partial(do_once, f"{key}:do", partial(_effect, key)), mode, at)
 
 
 def by_participant_undoing(key: str, mode: str, at: int) -> Job:
     """Undo an effect that is guarded by ``key``; strike at point ``at``. Whoever asked may hear of it."""
     undo = partial(_effect, key, "undo")
-    return _take_part(partial(undo_once, f"{key}:undo", lambda result: undo()), mode, at)
+    return struck(partial(undo_once, f"{key}:undo", lambda result: undo()), mode, at)
 
 
 def _effect(key: str, kind: str = "do") -> str:
@@ -199,14 +199,14 @@ def _effect(key: str, kind: str = "do") -> str:
     return kind
 
 
-def _take_part(do: Callable[[], Any], mode: str, at: int) -> Job:
-    points = _watch(mode, at)
+def struck(do: Callable[[], Any], mode: str, at: int) -> Job:
+    points = watch(mode, at)
     try:
         do()
     except DatabaseError:
         assert mode in DROPS, "only a broken connection is an excuse"
         assert points.reached
-    return _told(points)
+    return told(points)
 
 
 def lose_a_process(saga: str, input: Any, key: str, fault: str) -> Job:
@@ -217,16 +217,21 @@ def lose_a_process(saga: str, input: Any, key: str, fault: str) -> Job:
 
 def finish(wanted: list[tuple[str, Any, str]]) -> Job:
     """Ask again for each saga (name, input, key), as a client does; have workers carry all to their end."""
+    return finish_all(wanted, lambda: None)
+
+
+def finish_all(wanted: list[tuple[str, Any, str]], meanwhile: Callable[[], None]) -> Job:
     for saga, input, key in wanted:
-        _class(saga).start(input, idempotency_key=key)
+        class_of(saga).start(input, idempotency_key=key)
     with registry.isolated(*_family({saga for saga, _, _ in wanted})):
         programs = runtime.programs("default")
         for hours in count(2):
-            with shift_clock(hours * _LATER):
+            with shift_clock(hours * LATER):
                 while recovery.reap("default", programs):
                     pass
                 waiting.sweep("default")
                 runtime.build_worker(using="default", concurrency=2, once=True).run()
+                meanwhile()
             live = SagaInstance.objects.filter(status__in=LIVE_SAGA)
             if not live.exists():
                 return {"rounds": hours - 1}
@@ -267,7 +272,7 @@ class AtOnce:
         """Nothing is to be stopped."""
 
 
-def _in_one_thread() -> ExitStack:
+def in_one_thread() -> ExitStack:
     """Let workers of this process run in one thread: without a caretaker, by a clock that ticks when it is
     read, and without waiting for a database that is there again at once.
     """
@@ -282,18 +287,18 @@ def _in_one_thread() -> ExitStack:
     return stack
 
 
-def _watch(mode: str, at: int) -> Points:
+def watch(mode: str, at: int) -> Points:
     assert connection.connection is None, "a forked connection would be shared"
     points = Points(Mode(mode), at)
     points.watch()
     return points
 
 
-def _told(points: Points) -> Job:
+def told(points: Points) -> Job:
     return {"reached": points.reached, "passed": points.passed}
 
 
-def _patiently(do: Callable[[], Any]) -> Any:
+def patiently(do: Callable[[], Any]) -> Any:
     """Do it again after the connection broke: as clients, supervisors and caretakers do."""
     while True:
         try:
@@ -309,11 +314,11 @@ def _family(names: Collection[str]) -> list[Program]:
     return [each for each in registry.all() if each.definition.name.partition(".")[0] in names]
 
 
-def _saga(name: str) -> Program:
+def saga_of(name: str) -> Program:
     return registry.get(name, 1)
 
 
-def _class(name: str) -> type[Saga]:
-    found = _saga(name).saga
+def class_of(name: str) -> type[Saga]:
+    found = saga_of(name).saga
     assert issubclass(found, Saga)
     return found.compose(STEPS) if issubclass(found, ComposedSaga) else found

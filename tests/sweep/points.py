@@ -3,18 +3,27 @@
 A point is one statement, or the end of a transaction. ``Points`` counts them, and strikes at one of them.
 A blow after a statement differs from one before the next only where something has become durable: such points
 are ``lasting``.
+
+What a process that dies leaves behind is what it had made durable, and what it had done outside of the
+database. A server rolls back the transaction of a client that is gone, at whichever of its statements that
+went. So from one point at which either of the two grew up to the next there is nothing by which deaths could
+be told apart, and one proves what all of them would: the last one, when most is to be rolled back. That does
+not hold where the process lives on and knows what it had done (``DROPS``), nor where no server is there to
+roll back (SQLite, whose files stay as they are): there every statement is struck.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.db.backends.signals import connection_created
+
+from tests import ledger
 
 
 class Mode(StrEnum):
@@ -37,6 +46,35 @@ class Point(NamedTuple):
 
     label: str
     lasting: bool
+    outside: int  # how much had been done outside of the database by then
+
+
+def worth_a_blow(passed: Sequence[Point], mode: Mode, *, again: bool, server: bool) -> list[int]:
+    """Give the numbers of the points at which a blow can leave something else behind than at all others.
+
+    ``again=False``: of statements of the same words inside transactions, where nothing lasts yet, only the
+    first and the last one. ``server``: the database rolls back what a client that is gone had begun.
+    """
+    numbered = list(enumerate(passed, 1))
+    if mode in AFTER:
+        return [at for at, point in numbered if point.lasting]
+    first = {point.label: at for at, point in reversed(numbered)}
+    last = {point.label: at for at, point in numbered}
+    wanted = [
+        at
+        for at, point in numbered
+        if again or point.lasting or at in (first[point.label], last[point.label])
+    ]
+    if mode in DROPS or not server:
+        return wanted
+    return sorted({_end_of_stretch(passed, at) for at in wanted})
+
+
+def _end_of_stretch(passed: Sequence[Point], at: int) -> int:
+    """Give the last of the points before which as much was durable, and done outside, as before ``at``."""
+    while at < len(passed) and not passed[at - 1].lasting and passed[at - 1].outside == passed[at].outside:
+        at += 1
+    return at
 
 
 class Points:
@@ -83,7 +121,8 @@ class Points:
     def _pass(self, label: str, connection: Any, go_on: Callable[[], Any]) -> Any:
         if self._aside:
             return go_on()
-        self.passed.append(Point(label, lasting=label == "COMMIT" or not connection.in_atomic_block))
+        lasting = label == "COMMIT" or not connection.in_atomic_block
+        self.passed.append(Point(label, lasting, ledger.length()))
         strikes = len(self.passed) == self._at
         self.reached = self.reached or strikes
         if strikes and self._mode is Mode.KILL_BEFORE:

@@ -20,7 +20,7 @@ from tests.sweep.points import DROPS, KILLS
 def begin(key: str) -> None:
     """Start a saga, one of whose branches is done."""
     saga_id = RaceForkSaga.start(idempotency_key=key).id
-    [task] = [task for task in claim(RaceForkSaga, saga_id, limit=1) if task.row.name == "left"]
+    [task] = claim(RaceForkSaga, saga_id, step="left")
     record([attempt.run(task)])
 
 

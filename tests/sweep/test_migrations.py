@@ -21,7 +21,7 @@ ROUTE: dict[str, Any] = {"name": "race_fork", "from_version": 1, "to_version": 2
 def begin(key: str) -> None:
     """Start a saga, one of whose branches is done."""
     saga_id = RaceForkSaga.start(idempotency_key=key).id
-    [task] = claim(RaceForkSaga, saga_id, limit=1)
+    [task] = claim(RaceForkSaga, saga_id, step="left")
     record([attempt.run(task)])
 
 

@@ -7,10 +7,11 @@ import socket
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.db.models import F
 
 from django_saga.models import SagaWorker
-from django_saga.observability import console
+from django_saga.observability import console, trouble
 from django_saga.store import clock, workers
 from tests.processes import wait_until
 from tests.sagas.worker_sagas import WorkerCall, WorkerChain
@@ -66,8 +67,9 @@ def test_the_log_has_one_line_for_each_thing_a_person_may_have_to_know(worker, l
 
     told = [re.sub(r"^\S+ \S+ (\w+) \d+ ", r"\1 ", line) for line in process.output.splitlines()]
     worker_id = SagaWorker.objects.get().id
-    assert told[0].startswith(f"INFO worker {worker_id} started: process ")
-    assert sorted(told[1:]) == sorted(
+    assert re.fullmatch(r"INFO process \d+ sends messages to default, handles messages for .+", told[0])
+    assert told[1].startswith(f"INFO worker {worker_id} started: process ")
+    assert sorted(told[2:]) == sorted(
         [
             f"INFO saga worker_chain {undone.id} compensated: failed at ship",
             f"ERROR saga worker_chain {stuck.id} is stuck: failed at ship; a compensation is dead,"
@@ -108,3 +110,19 @@ def test_an_error_that_comes_again_and_again_is_told_once(worker):
     wait_until(lambda: SagaWorker.objects.filter(seen_at__gt=F("started_at")).exists())
 
     assert process.output.count("FaultInjected: fault point heartbeat.tick") == 1
+
+
+def test_what_several_threads_meet_is_told_once_until_it_is_over(caplog):
+    trouble.forget()
+    with caplog.at_level("DEBUG", logger="django_saga.worker"):
+        for who in ("worker 1", "saga-relay", "saga-handling-1"):
+            trouble.tell(who, OperationalError("connection\n refused"))
+        trouble.tell("saga-relay", OperationalError("shutting down"))
+        trouble.forget()
+        trouble.tell("saga-relay", OperationalError("connection refused"))
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "worker 1: OperationalError: connection refused",
+        "saga-relay: OperationalError: shutting down",
+        "saga-relay: OperationalError: connection refused",
+    ]

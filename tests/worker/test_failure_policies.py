@@ -49,7 +49,7 @@ def test_grace_waits_so_long_and_no_longer(ledger):
     with shift_clock(timedelta(seconds=31)):
         work()
 
-    assert stands(saga) == ("compensated", "failed", "left")
+    assert stands(saga) == ("compensated", "failed", "left"), (steps(saga), story(saga))
     assert steps(saga) == {"begin": ("undone", 1, 0), "left": ("failed", 1, 0), "right": ("failed", 2, 0)}
     assert "deadline_passed" in story(saga)
 

@@ -109,7 +109,8 @@ def test_an_atomic_step_that_hangs_has_its_process_replaced(worker, ledger):
     hung = WorkerNap.start({"nap": "hang |"})
     others = WorkerCall.bulk_start([{}] * 5)
 
-    process = worker("--drain-timeout", "5")
+    # A lease that a busy machine does not cost the worker while it waits for the step.
+    process = worker("--drain-timeout", "5", "--lease", "5")
 
     process.wait_for_line("retired, as steps hang in it; replacing it$")
     assert ended(hung, *others) == ["completed"] * 6

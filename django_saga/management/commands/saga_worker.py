@@ -16,7 +16,6 @@ from django_saga.conf import get_settings
 from django_saga.engine.child import heeding
 from django_saga.engine.intake import Suspects
 from django_saga.engine.supervisor import Supervisor
-from django_saga.engine.worker import Worker
 from django_saga.exceptions import SagaError
 from django_saga.management.saga_command import SagaCommand
 from django_saga.observability import console
@@ -26,7 +25,10 @@ _PATIENCE = timedelta(seconds=5)
 
 
 class Command(SagaCommand):
-    help = "Run due steps of sagas, record their outcomes, rescue steps of lost workers, enforce time limits."
+    help = (
+        "Run due steps of sagas, record their outcomes, rescue steps of lost workers, enforce time limits; "
+        "send messages of the outbox, and handle those of the inbox."
+    )
     epilog = """
 signals:
   SIGTERM, SIGINT   drain: claim no more, finish what runs (at most --drain-timeout), give back the rest, exit
@@ -59,6 +61,13 @@ exit codes:
             help="serve only these queues (default: all that registered sagas use)",
         )
         parser.add_argument(
+            "--only",
+            default="",
+            metavar="PART[,PART…]",
+            help="do only this: sagas (run steps), relay (send messages), consumer (handle messages) "
+            "(default: all of it)",
+        )
+        parser.add_argument(
             "--once", action="store_true", help="carry on until nothing is due, then exit; one process"
         )
         parser.add_argument(
@@ -83,30 +92,29 @@ exit codes:
         self._require_tables(options["database"])
         console.attach(self.stdout, self.stderr, verbosity=options["verbosity"])
 
-        def build(*, concurrency: int, once: bool, suspects: Suspects) -> Worker:
-            return runtime.build_worker(
-                using=options["database"],
-                queue_names=[name.strip() for name in options["queues"].split(",") if name.strip()] or None,
-                concurrency=concurrency,
-                lease=options["lease"],
-                drain_timeout=options["drain_timeout"],
-                once=once,
-                suspects=suspects,
-            )
-
+        parts = _parts(options["only"])
+        common = {
+            "using": options["database"],
+            "queue_names": _names(options["queues"]) or None,
+            "lease": options["lease"],
+            "drain_timeout": options["drain_timeout"],
+        }
+        build = partial(runtime.build_station, parts=parts, **common)
         concurrency = options["concurrency"]
         try:
             if options["once"]:
-                worker = build(concurrency=concurrency, once=True, suspects=Suspects.WHEN_IDLE)
-                with heeding(worker):
-                    worker.run()
+                station = build(concurrency=concurrency, once=True, suspects=Suspects.WHEN_IDLE)
+                with heeding(station):
+                    station.run()
                 return
             code = Supervisor(
                 partial(build, concurrency=concurrency, once=False, suspects=Suspects.ELSEWHERE),
                 options["processes"],
                 console.say,
                 patience=max(_PATIENCE, 2 * options["lease"]),
-                build_solo=partial(build, concurrency=1, once=True, suspects=Suspects.ONLY),
+                build_solo=partial(
+                    runtime.build_worker, concurrency=1, once=True, suspects=Suspects.ONLY, **common
+                ),
             ).run()
         except SagaError as error:
             raise CommandError(str(error)) from error
@@ -124,6 +132,17 @@ exit codes:
         except Error:
             if connections[using].connection is not None:
                 raise
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _parts(text: str) -> list[str]:
+    parts = _names(text) or list(runtime.PARTS)
+    if unknown := [part for part in parts if part not in runtime.PARTS]:
+        raise CommandError(f"--only {unknown[0]}: name one of {', '.join(runtime.PARTS)}.")
+    return parts
 
 
 def _count(text: str) -> int:

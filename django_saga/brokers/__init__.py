@@ -1,0 +1,1 @@
+"""Adapters of brokers behind ``ports.Broker``; each optional package is imported in its own module only."""

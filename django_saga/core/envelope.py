@@ -1,0 +1,132 @@
+"""CloudEvents 1.0, structured as JSON: how a message is written for the way, and read again.
+
+Extensions: ``partitionkey`` (partitioning), ``sequence`` and ``sequencetype`` (sequence) as registered by the
+specification, and ``sagastream``, whose numbers ``sequence`` counts. The sender's headers are attributes of
+their own where their names allow it, as ``traceparent`` and ``correlationid``; the others are in
+``sagaheaders``. So attributes of foreign messages that are none of these are headers.
+
+Nothing that is read is trusted: what does not fit the columns that keep it is no message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django_saga.core.messages import MAX_ID_LENGTH, MAX_STREAM_LENGTH, Message, headers_problem
+from django_saga.core.names import MAX_KEY_LENGTH, fit_rule, fits, name_problem
+from django_saga.exceptions import MalformedMessage
+
+CONTENT_TYPE = "application/cloudevents+json"
+# What an attribute may be called, and what is none of the sender's.
+_ATTRIBUTE = re.compile("[a-z0-9]{1,20}")
+_STANDARD = ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema")
+_EXTENSIONS = ("partitionkey", "sequence", "sequencetype", "sagastream", "sagaheaders")
+_OWN = frozenset([*_STANDARD, *_EXTENSIONS, "data", "data_base64"])
+
+
+def write(message: Message) -> bytes:
+    """Give ``message`` as bytes, which ``read`` turns back into the same message."""
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": message.id,
+        "source": message.source,
+        "type": message.topic,
+        "time": message.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+    }
+    if message.key is not None:
+        event["subject"] = event["partitionkey"] = message.key
+    if message.stream is not None:
+        event |= {"sagastream": message.stream, "sequence": str(message.number), "sequencetype": "Integer"}
+    others = {}
+    for name, value in message.headers.items():
+        if _ATTRIBUTE.fullmatch(name) and name not in _OWN:
+            event[name] = value
+        else:
+            others[name] = value
+    if others:
+        event["sagaheaders"] = json.dumps(others, separators=(",", ":"))
+    # The data is JSON already: put in its place as it is.
+    head = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return f'{head[:-1]},"data":{message.data}}}'.encode()
+
+
+def read(body: bytes) -> Message:
+    """Give the message in ``body``. Raises ``MalformedMessage``."""
+    try:
+        return _read(json.loads(body, parse_constant=_refuse))
+    except RecursionError:
+        raise MalformedMessage("nested too deeply") from None
+    except ValueError as error:
+        raise MalformedMessage(f"not JSON: {error}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise MalformedMessage(f"{constant} is no JSON")
+
+
+def _read(event: Any) -> Message:
+    if not isinstance(event, dict):
+        raise MalformedMessage(f"a JSON {type(event).__name__}, not an object")
+    if event.get("specversion") != "1.0":
+        raise MalformedMessage(f"specversion {event.get('specversion')!a:.20}, not CloudEvents 1.0")
+    topic, key = _text(event, "type"), event.get("partitionkey", event.get("subject"))
+    source, stream = _text(event, "source"), event.get("sagastream")
+    if not fits(source, MAX_ID_LENGTH):
+        raise MalformedMessage(f"source is longer than {MAX_ID_LENGTH} characters, or cannot be stored")
+    if stream is not None and not fits(stream, MAX_STREAM_LENGTH):
+        raise MalformedMessage("sagastream is no name of a stream")
+    headers = _headers(event)
+    if key is not None and not fits(key, MAX_KEY_LENGTH):
+        raise MalformedMessage(f"the key has to be {fit_rule(MAX_KEY_LENGTH)}, not {key!a:.80}")
+    if problem := name_problem(topic, "a topic") or headers_problem(headers):
+        raise MalformedMessage(problem)
+    return Message(
+        id=_text(event, "id"),
+        source=source,
+        topic=topic,
+        data=json.dumps(event.get("data"), ensure_ascii=False, separators=(",", ":")),
+        at=_time(event),
+        key=key,
+        stream=stream,
+        number=_number(event) if stream is not None else 0,
+        headers=headers,
+    )
+
+
+def _text(event: dict[str, Any], name: str) -> str:
+    value = event.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedMessage(f"attribute {name} is missing, or no text")
+    return value
+
+
+def _headers(event: dict[str, Any]) -> dict[str, str]:
+    try:
+        headers = json.loads(event.get("sagaheaders", "{}"))
+    except (TypeError, ValueError):
+        headers = None
+    if not isinstance(headers, dict):
+        raise MalformedMessage("sagaheaders is no JSON object in a text")
+    given = {name: value for name, value in event.items() if name not in _OWN and isinstance(value, str)}
+    return {**headers, **given}
+
+
+def _time(event: dict[str, Any]) -> datetime:
+    try:
+        at = datetime.fromisoformat(event["time"])
+    except KeyError:
+        return datetime.fromtimestamp(0, UTC)  # optional, and nobody here can know
+    except (TypeError, ValueError):
+        raise MalformedMessage(f"time {event['time']!a:.40} is not in RFC 3339") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def _number(event: dict[str, Any]) -> int:
+    text = event.get("sequence")
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    raise MalformedMessage(f"sequence {text!a:.40} is no number")

@@ -1,0 +1,251 @@
+"""Handles what is in the inbox: the handler's effects and the mark that it is done are one transaction.
+
+    lease partitions, read what is next, note that it begins → commit
+    → lock the partitions and check their tokens → handlers → mark as done → commit
+
+Many messages share a transaction. When one of them fails, all are rolled back and each goes alone, so that a
+failure costs its own message only. A message whose process was lost on the way goes alone the next time, and
+to the dead letters when that happens again and again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Hashable, Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from asgiref.sync import async_to_sync
+from django.db import DatabaseError, InterfaceError, connections, transaction
+
+from django_saga.conf import get_settings
+from django_saga.core import envelope
+from django_saga.core.retry import Retry
+from django_saga.dsl.handler import handlers
+from django_saga.engine import failures, wake
+from django_saga.engine.connections import refresh
+from django_saga.exceptions import (
+    BrokenTransaction,
+    EncodingError,
+    HandlerMissing,
+    LeaseLost,
+    MalformedMessage,
+    PermanentFailure,
+    RetryLater,
+)
+from django_saga.faults import fault_point
+from django_saga.messaging.received import Received
+from django_saga.models import InboxPartition
+from django_saga.signals import message_event
+from django_saga.store import clock, errors, fence, inbox, partitions
+from django_saga.store.inbox import Waiting
+from django_saga.store.letters import Failure
+from django_saga.store.partitions import Held
+
+_AT_ONCE = 100
+_PARTITIONS = 8
+# A transaction ends after the handler that passed this, in seconds: locks of the others are not held longer.
+_LONG_ENOUGH = 0.1
+# How often a transaction that ran into another one runs again.
+_TRIES = 5
+# A handler that outlives the limit of its transaction by this much, in seconds, hangs.
+_GRACE = 5.0
+_WENT_ON = (
+    "the handler went on after a database error inside its transaction; wrap what may fail in a "
+    "transaction.atomic() block of its own"
+)
+
+
+class Handling:
+    """One thread's work on the inbox."""
+
+    def __init__(self, using: str, *, lease: timedelta) -> None:
+        self._using = using
+        self._lease = lease
+        self._owner = uuid4()
+        self._timeout = get_settings().step_timeout
+        self._next = 0
+        self._since: float | None = None  # when the handler at work was called, by the monotonic clock
+        partitions.ensure(using, InboxPartition, handlers.consumers())
+
+    @property
+    def hangs(self) -> bool:
+        """True when a handler is at work far longer than a step may be."""
+        since = self._since
+        return since is not None and time.monotonic() > since + self._timeout.total_seconds() + _GRACE
+
+    def turn(self) -> bool:
+        """Handle some of what is there, for each consumer in turn; False when there was nothing to do."""
+        consumers = handlers.consumers()
+        self._next += 1
+        order = [consumers[(self._next + at) % len(consumers)] for at in range(len(consumers))]
+        # Nothing is written to find out that there is nothing.
+        served = [self._serve(consumer) for consumer in inbox.with_work(self._using, order)]
+        return any(served)
+
+    def _serve(self, consumer: str) -> bool:
+        # Asked for each: handlers of the one before may have taken longer than a lease.
+        held, rows = self._begin(consumer, clock.now(self._using))
+        if not rows:
+            return False
+        fault_point("inbox.after_begin")
+        if len(held) == _PARTITIONS or len(rows) == _AT_ONCE:
+            wake.another_here(self._using, wake.INBOX)
+        self._handle(consumer, held, rows)
+        return True
+
+    def _begin(self, consumer: str, now: datetime) -> tuple[list[Held], list[Waiting]]:
+        using = self._using
+        with transaction.atomic(using=using):
+            held, rows = partitions.take_work(
+                using,
+                InboxPartition,
+                owner=self._owner,
+                lease=self._lease,
+                limit=_PARTITIONS,
+                now=now,
+                name=consumer,
+                work=inbox.waiting(using, consumer),
+                read=lambda parts: _together(inbox.read(using, consumer, parts, _AT_ONCE, now)),
+            )
+            inbox.begin(using, [row.id for row in rows])
+        return held, rows
+
+    # --- one transaction ------------------------------------------------------------------------------
+
+    def _handle(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting]) -> None:
+        if rows[0].crashes >= get_settings().max_crashes:
+            limit = rows[0].crashes
+            crash = PermanentFailure(f"crash loop: its worker was lost {limit} times while it was handled")
+            self._fail(consumer, held, rows[0], crash)
+        elif len(rows) == 1:
+            self._handle_alone(consumer, held, rows[0])
+        else:
+            try:
+                self._commit(consumer, held, rows)
+                return
+            except (Exception, SystemExit) as error:
+                refresh(self._using, after_error=True)
+                if errors.is_away(error):
+                    raise
+            self._each_alone(consumer, held, rows)
+        self._release(held)
+
+    def _each_alone(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting]) -> None:
+        stopped: set[Hashable] = set()
+        for row in rows:
+            if row.lane in stopped:
+                inbox.leave(self._using, [row.id])
+            elif not self._handle_alone(consumer, held, row):
+                stopped.add(row.lane)
+
+    def _handle_alone(self, consumer: str, held: Sequence[Held], row: Waiting) -> bool:
+        """Handle one message; False when it failed."""
+        for tries in range(_TRIES):
+            try:
+                self._commit(consumer, held, [row])
+                return True
+            except LeaseLost:
+                return False
+            except (Exception, SystemExit) as error:
+                refresh(self._using, after_error=True)
+                if errors.is_away(error):
+                    raise
+                if not errors.is_conflict(error) or tries == _TRIES - 1:
+                    self._fail(consumer, held, row, error)
+                    return False
+            # Two transactions that ran into each other should not meet again.
+            time.sleep(random.uniform(0.01, 0.05) * 2**tries)  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def _commit(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting]) -> None:
+        using = self._using
+        began, done = time.monotonic(), 0
+        with transaction.atomic(using=using, durable=True):
+            fence.limit(using, self._timeout)
+            mine = {each.number for each in partitions.hold(using, InboxPartition, held)}
+            if not all(row.part in mine for row in rows):
+                raise LeaseLost(f"another worker has a partition of {consumer} now")
+            for row in rows:
+                self._call(consumer, row)
+                fault_point("inbox.mid")
+                done += 1
+                if time.monotonic() - began > _LONG_ENOUGH:
+                    break
+            inbox.finish(using, [row.id for row in rows[:done]])
+            if done < len(rows):
+                inbox.leave(using, [row.id for row in rows[done:]])
+            partitions.release(using, InboxPartition, held if len(rows) > 1 else [], self._owner)
+            fault_point("inbox.before_commit")
+        fault_point("inbox.after_commit")
+
+    def _call(self, consumer: str, row: Waiting) -> None:
+        """Call the handler, which may do anything but end the transaction."""
+        handler = handlers.get(consumer, row.topic)
+        if handler is None:
+            raise HandlerMissing(f"consumer {consumer} has no handler for {row.topic} in this code")
+        message = envelope.read(bytes(row.body))
+        received = Received(message, handler, attempt=row.attempts + 1, using=self._using)
+        if handler.schema is not None and not handler.answers:
+            _ = received.payload  # what does not fit fails before the handler has any effect
+        connection = connections[self._using]
+        self._since = time.monotonic()
+        try:
+            with fence.guarded(connection, "handler"):
+                if handler.is_async:
+                    async_to_sync(handler.function)(received)
+                else:
+                    handler.function(received)
+                if connection.needs_rollback:
+                    raise BrokenTransaction(_WENT_ON)
+        finally:
+            self._since = None
+
+    # --- what failed ------------------------------------------------------------------------------------
+
+    def _fail(self, consumer: str, held: Sequence[Held], row: Waiting, error: BaseException) -> None:
+        using = self._using
+        handler = handlers.get(consumer, row.topic)
+        policy = (handler and handler.retry) or Retry(attempts=get_settings().message_attempts)
+        told = error.told if isinstance(error, fence.TornTransaction) else error
+        if errors.is_aborted(told):
+            told = BrokenTransaction(_WENT_ON)
+        with transaction.atomic(using=using):
+            if row.part not in {each.number for each in partitions.hold(using, InboxPartition, held)}:
+                return
+            now = clock.now(using)
+            due_at = _due(told, policy, row.attempts + 1, now)
+            failure = Failure(due_at=due_at, **failures.told(told)._asdict())
+            inbox.fail(using, row.id, failure, failures.clean(failures.traceback_of(told)), now)
+        event = "message_dead" if due_at is None else "message_failed"
+        message_event.send_robust(
+            Handling, event=event, consumer=consumer, message=row, error=told, due_at=due_at
+        )
+
+    def _release(self, held: Sequence[Held]) -> None:
+        try:
+            partitions.release(self._using, InboxPartition, held, self._owner)
+        except (DatabaseError, InterfaceError):
+            refresh(self._using, after_error=True)  # the lease runs out
+
+
+def _together(rows: Sequence[Waiting]) -> list[Waiting]:
+    """Give those that share a transaction: a message whose process was lost goes alone, when it is first."""
+    for at, row in enumerate(rows):
+        if row.crashes:
+            return [row] if at == 0 else list(rows[:at])
+    return list(rows)
+
+
+def _due(error: BaseException, policy: Retry, attempt: int, now: datetime) -> datetime | None:
+    """Say when a message is tried again; None: never."""
+    if isinstance(error, (PermanentFailure, EncodingError, MalformedMessage)):
+        return None
+    wait = policy.wait_after(attempt, chance=random.random())  # noqa: S311
+    if wait is None:
+        return None
+    if isinstance(error, RetryLater):
+        return now + error.delay
+    # What is no ``Exception``, as a ``sys.exit()`` deep in a library, says nothing about another attempt.
+    return now + wait if policy.allows(error) or not isinstance(error, Exception) else None

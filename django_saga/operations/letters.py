@@ -1,0 +1,114 @@
+"""Dead letters: having a message tried again, or left alone for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from django_saga.conf import get_settings
+from django_saga.engine import wake
+from django_saga.exceptions import LetterNotFound, OperationRefused
+from django_saga.faults import fault_point
+from django_saga.models import InboxMessage, OutboxMessage, SagaInstance, SagaOperation, SagaStep
+from django_saga.operations.actions import retry_compensation, skip_compensation
+from django_saga.store import clock, letters
+
+_CHANNELS = {letters.OUTBOX: wake.OUTBOX, letters.INBOX: wake.INBOX}
+_COMPENSATION = "compensation"
+
+
+def requeue(letter: str, *, by: str, why: str = "", using: str | None = None) -> None:
+    """Have a dead letter tried again, with fresh attempts: a message (``outbox:7``, ``inbox:7``), or a
+    compensation (``compensation:<id of its step>``).
+
+    A message takes its old place; what came after it in its stream may have gone already. ``using`` is a
+    database alias, by default the setting ``DATABASE``. Raises ``OperationRefused`` (recorded) when it is not
+    dead, ``LetterNotFound`` when there is none.
+    """
+    using = using or get_settings().database
+    box, key = _parsed(letter)
+    if isinstance(key, UUID):
+        step = _step(using, letter, key)
+        retry_compensation(step.saga_id, step.name, by=by, why=why, using=using)
+        return
+    _act("requeue", using, box, key, lambda now: letters.requeue(using, box, key), by=by, why=why)
+
+
+def discard(letter: str, *, by: str, why: str, using: str | None = None) -> None:
+    """Have a dead letter left alone for good: a message is not sent or handled; a step counts as undone.
+
+    Its row stays until it is pruned. Raises as ``requeue`` does, ``ValueError`` without a reason.
+    """
+    if not why.strip():
+        raise ValueError(f"discard {letter}: say why it is not needed any more (why=…)")
+    using = using or get_settings().database
+    box, key = _parsed(letter)
+    if isinstance(key, UUID):
+        step = _step(using, letter, key)
+        skip_compensation(step.saga_id, step.name, by=by, why=why, using=using)
+        return
+    _act("discard", using, box, key, lambda now: letters.discard(using, box, key, now), by=by, why=why)
+
+
+def _act(
+    action: str, using: str, box: str, key: int, do: Callable[[datetime], None], *, by: str, why: str
+) -> None:
+    refusal = ""
+    with transaction.atomic(using=using):
+        row = letters.locked(using, box, key)
+        if row is None:
+            raise LetterNotFound(f"There is no message {box}:{key}.")
+        fault_point("operator.after_lock")
+        now = clock.now(using)
+        about = f"message {box}:{key}, {row.topic} {row.message_id}"
+        if row.status != "dead":
+            refusal = f"{action} refused for {about}: it is {row.status}, not dead"
+        else:
+            do(now)
+            wake.after_commit(using, _CHANNELS[box])
+        SagaOperation.objects.using(using).create(
+            saga=_saga(using, row),
+            action=f"{action} message",
+            actor=by[:150],
+            why=why,
+            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
+            detail=refusal or about,
+            before=row.status,
+            after=row.status if refusal else {"requeue": "waiting"}.get(action, "discarded"),
+            at=now,
+        )
+        fault_point("operator.before_commit")
+    if refusal:
+        raise OperationRefused(refusal)
+
+
+def _saga(using: str, row: OutboxMessage | InboxMessage) -> SagaInstance | None:
+    """Give the saga that published a message, if it is still there."""
+    if not isinstance(row, OutboxMessage) or row.saga_id is None:
+        return None
+    return SagaInstance.objects.using(using).filter(pk=row.saga_id).first()
+
+
+def _parsed(letter: str) -> tuple[str, int | UUID]:
+    """Read a letter's name. Raises ``LetterNotFound``."""
+    box, _, key = letter.partition(":")
+    try:
+        if box == _COMPENSATION:
+            return box, UUID(key)
+        if box in letters.MODELS and key.isascii() and key.isdecimal() and len(key) < 19:
+            return box, int(key)
+    except ValueError:
+        pass
+    raise LetterNotFound(
+        f"{letter!a:.80} names no dead letter: they are called outbox:7, inbox:7 or compensation:<id>."
+    )
+
+
+def _step(using: str, letter: str, key: UUID) -> SagaStep:
+    step = SagaStep.objects.using(using).filter(pk=key).first()
+    if step is None:
+        raise LetterNotFound(f"There is no {letter}.")
+    return step

@@ -1,0 +1,232 @@
+"""The inbox: a row for each message and consumer, from its arrival until long after its handler is done.
+
+Invariant: a message has its effects once for each consumer. The unique index on consumer and message id lets
+it in once, and its row becomes ``done`` in the transaction of the handler's effects, under the lock of its
+partition. Rows that were pruned leave marks: what is between them is old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from django.db import connections, transaction
+from django.db.models import QuerySet
+
+from django_saga.models import InboxMessage, InboxStream
+from django_saga.store import clock, letters, partitions, sql
+from django_saga.store.letters import Failure
+
+Status = InboxMessage.Status
+_COLUMNS = (
+    "consumer",
+    "message_id",
+    "topic",
+    "key",
+    "source",
+    "stream",
+    "number",
+    "part_number",
+    "body",
+    "status",
+    "attempts",
+    "crashes",
+    "error_class",
+    "error",
+    "traceback",
+    "fingerprint",
+    "failed_at",
+    "received_at",
+    "ended_at",
+    "correlation_id",
+)
+_READ = ("id", "message_id", "topic", "stream", "part_number", "body", "attempts", "crashes", "due_at")
+
+
+class Arrival(NamedTuple):
+    """A message that came for a consumer. ``error``: why it can never be handled."""
+
+    consumer: str
+    message_id: str
+    topic: str
+    key: str | None
+    source: str
+    stream: str | None
+    number: int
+    part: int
+    body: bytes
+    error_class: str = ""
+    error: str = ""
+    fingerprint: str = ""
+    correlation_id: str = ""
+
+
+class Waiting(NamedTuple):
+    """A message that waits for its handler."""
+
+    id: int
+    message_id: str
+    topic: str
+    stream: str | None
+    part: int
+    body: bytes
+    attempts: int
+    crashes: int
+    due_at: datetime | None
+
+    @property
+    def lane(self) -> Hashable:
+        """What it keeps its order in."""
+        return self.id if self.stream is None else self.stream
+
+
+def store(using: str, arrivals: Sequence[Arrival], now: datetime) -> int:
+    """Write what came, in its order, and give how many messages were new."""
+    known = _marks(using, arrivals)
+    rows: list[sql.Row] = []
+    for each in arrivals:
+        first, last = known.get((each.consumer, each.stream, each.source), (0, -1))
+        if first <= each.number <= last:
+            continue
+        dead = bool(each.error_class)
+        status = Status.DEAD if dead else Status.WAITING
+        ended = now if dead else None
+        failure = (each.error_class, each.error, "", each.fingerprint, ended)
+        rows.append((*each[:9], status.value, 0, 0, *failure, now, ended, each.correlation_id))
+    return sql.insert(using, InboxMessage, _COLUMNS, rows, ignore=True)
+
+
+def _marks(using: str, arrivals: Sequence[Arrival]) -> dict[tuple[str, str | None, str], tuple[int, int]]:
+    streams = sorted({each.stream for each in arrivals if each.stream is not None})
+    found: dict[tuple[str, str | None, str], tuple[int, int]] = {}
+    for part in sql.chunks(connections[using], streams):
+        marks = InboxStream.objects.using(using).filter(stream__in=part)
+        columns = ("consumer", "stream", "source", "first_number", "last_number")
+        for consumer, stream, source, *span in marks.values_list(*columns):
+            found[consumer, stream, source] = (span[0], span[1])
+    return found
+
+
+def with_work(using: str, consumers: Sequence[str]) -> list[str]:
+    """Give those of ``consumers`` for which there is something to be handled."""
+    if not consumers:
+        return []
+    there = f"EXISTS(SELECT 1 FROM {sql.table(InboxMessage)} WHERE {_due(using)})"
+    asked = f"SELECT {', '.join([there] * len(consumers))}"
+    [found] = sql.read(using, InboxMessage, (), asked, list(consumers))
+    return [name for name, is_there in zip(consumers, found, strict=True) if is_there]
+
+
+def waiting(using: str, consumer: str) -> partitions.Work:
+    """Give what a consumer could handle now; what is behind another one included."""
+    return partitions.Work(InboxMessage, _due(using), [consumer])
+
+
+def count(using: str, consumer: str, limit: int) -> int:
+    """Say for how many messages a consumer is behind, up to ``limit``."""
+    some = f"SELECT id FROM {sql.table(InboxMessage)} WHERE {_due(using)} LIMIT %s"
+    asked = f"SELECT count(*) FROM ({some}) AS behind"
+    [(found,)] = sql.read(using, InboxMessage, (), asked, [consumer, limit])
+    return int(found)
+
+
+def _due(using: str) -> str:
+    return f"consumer = %s AND status = 'waiting' AND (due_at IS NULL OR due_at <= {clock.moment(using)})"
+
+
+def read(using: str, consumer: str, parts: Sequence[int], limit: int, now: datetime) -> list[Waiting]:
+    """Give messages whose turn it is, in order; the caller holds their partitions."""
+    where = f"consumer = %s AND status = '{Status.WAITING.value}'"
+    return partitions.read(using, InboxMessage, _READ, Waiting, where, consumer, parts, limit, now)
+
+
+def begin(using: str, ids: Sequence[int]) -> None:
+    """Note that handlers begin: should nobody say how that ended, their process was lost on the way."""
+    _change(using, ids, "crashes = crashes + 1")
+
+
+def leave(using: str, ids: Sequence[int]) -> None:
+    """Note that handlers did not begin after all."""
+    _change(using, ids, "crashes = CASE WHEN crashes > 0 THEN crashes - 1 ELSE 0 END")
+
+
+def finish(using: str, ids: Sequence[int]) -> int:
+    """Mark messages as done, inside the transaction of their effects; the caller holds their partitions."""
+    done = f"status = 'done', body = NULL, crashes = 0, due_at = NULL, ended_at = {clock.moment(using)}"
+    return _change(using, ids, done)
+
+
+def fail(using: str, row_id: int, failure: Failure, traceback: str, now: datetime) -> None:
+    """Note that a handler failed; the caller holds the message's partition."""
+    letters.fail(_these(using, [row_id]), failure, now, traceback=traceback, crashes=0)
+
+
+def _change(using: str, ids: Sequence[int], change: str) -> int:
+    these, params = sql.is_in(connections[using], "id", ids)
+    update = f"UPDATE {sql.table(InboxMessage)} SET {change} WHERE {these} AND status = 'waiting'"
+    return sql.execute(using, update, params)
+
+
+def _these(using: str, ids: Sequence[int]) -> QuerySet[InboxMessage]:
+    return InboxMessage.objects.using(using).filter(id__in=ids, status=Status.WAITING)
+
+
+def prune(using: str, *, before: datetime, after: int, limit: int) -> tuple[int, int | None]:
+    """Delete messages that were done or discarded before a time; never what waits or is dead.
+
+    One chunk of ``limit`` rows by id, from behind ``after``. Gives how many were deleted, and behind what to
+    go on; None at the end. A stream's marks move as far as nothing is missing, and rows beyond a gap stay:
+    what is missing may still come.
+    """
+    with transaction.atomic(using=using):
+        columns = ("id", "status", "ended_at", "received_at", "consumer", "stream", "source", "number")
+        chunk = list(
+            InboxMessage.objects.using(using)
+            .filter(id__gt=after)
+            .order_by("id")
+            .values_list(*columns, named=True)[:limit]
+        )
+        old = [
+            row for row in chunk if row.status in (Status.DONE, Status.DISCARDED) and row.ended_at < before
+        ]
+        gone = [row.id for row in old if row.stream is None]
+        streams = sorted(
+            (row for row in old if row.stream is not None),
+            key=lambda row: (row.consumer, row.stream, row.source, row.number),
+        )
+        for (consumer, stream, source), rows in groupby(streams, key=lambda row: row[4:7]):
+            gone += _below(using, consumer, stream, source, list(rows))
+        InboxMessage.objects.using(using).filter(id__in=gone).delete()
+    ends = len(chunk) < limit or chunk[-1].received_at >= before
+    return len(gone), None if ends else chunk[-1].id
+
+
+def _below(using: str, consumer: str, stream: str, source: str, old: Sequence[Any]) -> list[int]:
+    """Move the marks of a stream and give the rows that they stand for from now on.
+
+    The marks are where a row of numbers without a gap begins and ends. What comes late is new, also below
+    the first: a consumer may have begun in the middle, or the first message was a dead letter until now.
+    """
+    marks = InboxStream.objects.using(using)
+    mark = marks.filter(consumer=consumer, stream=stream, source=source).select_for_update().first()
+    first, last = (mark.first_number, mark.last_number) if mark else (old[0].number, old[0].number - 1)
+    whole = InboxMessage.objects.using(using).filter(consumer=consumer, stream=stream, source=source)
+    # Rows that wait or are dead count too: as long as they are there, they keep their message out themselves.
+    lowest, highest = min(old[0].number, last + 1), max(old[-1].number, first - 1)
+    there = whole.filter(number__gte=lowest, number__lte=highest)
+    numbers = set(there.values_list("number", flat=True))
+    while first - 1 in numbers:
+        first -= 1
+    while last + 1 in numbers:
+        last += 1
+    covered = [row.id for row in old if first <= row.number <= last]
+    if covered:
+        marks.update_or_create(
+            consumer=consumer,
+            stream=stream,
+            source=source,
+            defaults={"first_number": first, "last_number": last},
+        )
+    return covered

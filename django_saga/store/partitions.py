@@ -1,0 +1,180 @@
+"""Leases on partitions of outbox and inbox: who sends or handles what is in them, and until when.
+
+Invariant: only who holds a partition marks what is in it. Its token rises with every lease; whoever marks
+locks the partition's row first and looks whether the token is still its own. While that lock is held nobody
+takes the partition, so a transaction at work needs no lease that lasts as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from django.db import connections, models, transaction
+from django.db.models import QuerySet
+
+from django_saga.core.messages import PARTITIONS, Queued, in_turn
+from django_saga.models.partition import Partition
+from django_saga.store import sql
+
+# A look passes over so many pages, and leaves out so many lanes; what is behind them waits for another look.
+_PAGES = 20
+_LANES = 500
+_R = TypeVar("_R", bound=Queued)
+
+
+class Held(NamedTuple):
+    """A partition that this process holds."""
+
+    id: int
+    name: str
+    number: int
+    token: int
+
+
+class Work(NamedTuple):
+    """Rows to be done, with the partition's number in ``part_number``: a condition and its values."""
+
+    model: type[models.Model]
+    where: str
+    values: Sequence[Any]
+
+
+def ensure(using: str, model: type[Partition], names: Sequence[str]) -> None:
+    """Write the partitions of ``names`` that are not there yet."""
+    rows = _all(using, model)
+    known = set(rows.filter(name__in=names).values_list("name", "number"))
+    wanted = [(name, number) for name in sorted(names) for number in range(PARTITIONS)]
+    missing = [model(name=name, number=number) for name, number in wanted if (name, number) not in known]
+    if missing:
+        rows.bulk_create(missing, ignore_conflicts=True)
+
+
+def take_work(
+    using: str,
+    model: type[Partition],
+    *,
+    owner: UUID,
+    lease: timedelta,
+    limit: int,
+    now: datetime,
+    name: str,
+    work: Work,
+    read: Callable[[list[int]], list[_R]],
+) -> tuple[list[Held], list[_R]]:
+    """Lease up to ``limit`` partitions of ``name`` in which there is ``work``, those first that waited
+    longest, and ``read`` what is in them; they are let go of when that is nothing.
+    """
+    connection = connections[using]
+    table, mine = sql.table(model), sql.to_db(connection, owner)
+    at, until = sql.to_db(connection, now), sql.to_db(connection, now + lease)
+    with transaction.atomic(using=using, savepoint=False):
+        # Not EXISTS, which a planner may turn into a join that reads all the work there is. PostgreSQL has
+        # NULLs last, others first; both are fair.
+        found = sql.read(
+            using,
+            model,
+            ("id", "name", "number", "token"),
+            f"SELECT id, name, number, token FROM {table}"
+            " WHERE name = %s AND (leased_until IS NULL OR leased_until <= %s OR owner = %s)"
+            f" AND (SELECT id FROM {sql.table(work.model)} AS w WHERE {work.where}"
+            f" AND w.part_number = {table}.number ORDER BY id LIMIT 1) IS NOT NULL"
+            f" ORDER BY taken_at, number LIMIT %s {sql.locking(connection, skip_locked=True)}",
+            [name, at, mine, *work.values, limit],
+        )
+        if not found:
+            return [], []
+        these, ids = sql.is_in(connection, "id", [row[0] for row in found])
+        sql.execute(
+            using,
+            f"UPDATE {table} SET owner = %s, leased_until = %s, taken_at = %s, token = token + 1"
+            f" WHERE {these}",
+            [mine, until, at, *ids],
+        )
+        held = [Held(key, named, number, token + 1) for key, named, number, token in found]
+        if not (there := read([each.number for each in held])):
+            release(using, model, held, owner)
+    return held, there
+
+
+def hold(using: str, model: type[Partition], held: Sequence[Held]) -> list[Held]:
+    """Lock partitions for the open transaction and give those that are still this process' own."""
+    connection = connections[using]
+    these, ids = sql.is_in(connection, "id", [each.id for each in held])
+    asked = f"SELECT id, token FROM {sql.table(model)} WHERE {these} ORDER BY id {sql.locking(connection)}"
+    tokens: dict[int, int] = dict(sql.read(using, model, ("id", "token"), asked, ids))
+    return [each for each in held if tokens.get(each.id) == each.token]
+
+
+def release(using: str, model: type[Partition], held: Sequence[Held], owner: UUID) -> None:
+    """Let go of partitions that are still ``owner``'s."""
+    connection = connections[using]
+    these, ids = sql.is_in(connection, "id", [each.id for each in held])
+    sql.execute(
+        using,
+        f"UPDATE {sql.table(model)} SET owner = NULL, leased_until = NULL WHERE {these} AND owner = %s",
+        [*ids, sql.to_db(connection, owner)],
+    )
+
+
+def read(
+    using: str,
+    model: type[models.Model],
+    columns: tuple[str, ...],
+    make: Callable[..., _R],
+    where: str,
+    name: str,
+    parts: Sequence[int],
+    limit: int,
+    now: datetime,
+) -> list[_R]:
+    """Give rows of partitions whose turn it is, in order, each made by ``make`` of ``columns``.
+
+    ``where``: the condition of a partial index, with a place for ``name``.
+    """
+    found: list[_R] = []
+    held: set[Hashable] = set()
+    last = 0
+    for _ in range(_PAGES):
+        # Whole lanes that are held up are not read again.
+        lanes = [lane for lane in held if isinstance(lane, str)][:_LANES]
+        rows = [make(*row) for row in _page(using, model, columns, where, [name], parts, limit, last, lanes)]
+        found.extend(in_turn(rows, now, held))
+        if len(rows) < limit or len(found) >= limit:
+            break
+        last = rows[-1].id
+    return found[:limit]
+
+
+def _page(
+    using: str,
+    model: type[models.Model],
+    columns: tuple[str, ...],
+    where: str,
+    values: list[Any],
+    parts: Sequence[int],
+    limit: int,
+    after: int,
+    held: Sequence[str],
+) -> list[sql.Row]:
+    connection = connections[using]
+    these, numbers = sql.is_in(connection, "part_number", parts)
+    values = [*values, *numbers, after]
+    if held:
+        lanes, names = sql.is_in(connection, "stream", held)
+        where += f" AND (stream IS NULL OR NOT {lanes})"
+        values = [values[0], *names, *values[1:]]
+    chosen = ", ".join(str(sql.column(model, name)) for name in columns)
+    return sql.read(
+        using,
+        model,
+        columns,
+        f"SELECT {chosen} FROM {sql.table(model)} WHERE {where} AND {these} AND id > %s ORDER BY id LIMIT %s",
+        [*values, limit],
+    )
+
+
+def _all(using: str, model: type[Partition]) -> QuerySet[Any]:
+    return model._default_manager.using(using)

@@ -1,0 +1,122 @@
+"""Mutations of outbox, relay and inbox: as in ``table``."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Edit, Mutation
+
+_RELAY = "tests/messages/test_relay.py"
+
+MUTATIONS = (
+    Mutation(
+        "M5",
+        "what a step published is written after the transaction of its result",
+        (
+            Edit(
+                "django_saga/engine/journal.py",
+                "            publishing.write(using, drafts)\n",
+                "            transaction.on_commit(lambda: publishing.write(using, drafts), using=using)\n",
+            ),
+        ),
+        "tests/sweep/test_telling.py::test_a_saga_says_everything_once_in_its_order[kill after-work]",
+    ),
+    Mutation(
+        "M6",
+        "the relay marks messages before the broker has confirmed them",
+        (
+            Edit(
+                "django_saga/messaging/relay.py",
+                "        receipts = self._publish(name, rows)\n",
+                "        self._mark(held, rows, [None] * len(rows))\n"
+                "        receipts = self._publish(name, rows)\n",
+            ),
+        ),
+        f"{_RELAY}::test_a_broker_that_is_away_costs_no_message_an_attempt",
+    ),
+    Mutation(
+        "M7",
+        "relays take rows, not the partition of their streams",
+        (Edit("django_saga/store/partitions.py", 'OR owner = %s)"', 'OR owner = %s OR TRUE)"'),),
+        f"{_RELAY}::test_two_relays_do_not_send_from_one_partition",
+    ),
+    Mutation(
+        "M8",
+        "the relay goes on behind the last id it has seen",
+        (
+            Edit("django_saga/store/partitions.py", "    last = 0\n", "    last = _seen.get(name, 0)\n"),
+            Edit(
+                "django_saga/store/partitions.py",
+                "    return found[:limit]\n",
+                "    _seen[name] = max([row.id for row in found], default=last)\n    return found[:limit]\n",
+            ),
+            Edit("django_saga/store/partitions.py", "_LANES = 500\n", "_LANES = 500\n_seen: dict = {}\n"),
+        ),
+        f"{_RELAY}::test_a_message_that_is_committed_late_is_sent_though_later_ones_were",
+    ),
+    Mutation(
+        "M9",
+        "a message is marked as done in a transaction of its own",
+        (
+            Edit(
+                "django_saga/messaging/handling.py",
+                "            inbox.finish(using, [row.id for row in rows[:done]])\n",
+                "",
+            ),
+            Edit(
+                "django_saga/messaging/handling.py",
+                '        fault_point("inbox.after_commit")\n',
+                "        inbox.finish(using, [row.id for row in rows[:done]])\n"
+                '        fault_point("inbox.after_commit")\n',
+            ),
+        ),
+        "tests/sweep/test_post.py"
+        "::test_messages_are_sent_and_handled_once_in_their_order_whatever_happens_on_the_way[kill after]",
+    ),
+    Mutation(
+        "M10",
+        "a message is in the inbox once, not once for every consumer",
+        (
+            Edit(
+                "django_saga/migrations/0011_messaging.py",
+                "UniqueConstraint(fields=('consumer', 'message_id')",
+                "UniqueConstraint(fields=('message_id',)",
+            ),
+        ),
+        "tests/messages/test_handlers.py::test_every_consumer_gets_a_message_and_its_type",
+    ),
+    Mutation(
+        "M80",
+        "a relay marks what it sent without a look at its token",
+        (
+            Edit(
+                "django_saga/messaging/relay.py",
+                "strict=True) if pair[0].part in mine]\n",
+                "strict=True)]\n",
+            ),
+        ),
+        f"{_RELAY}::test_a_relay_that_lost_its_lease_marks_nothing",
+    ),
+    Mutation(
+        "M81",
+        "handlers are called without a look at the token of their partition",
+        (
+            Edit(
+                "django_saga/messaging/handling.py",
+                "            if not all(row.part in mine for row in rows):\n",
+                "            if not mine and not rows:\n",
+            ),
+        ),
+        "tests/messages/test_handlers.py::test_a_worker_that_lost_its_lease_handles_nothing",
+    ),
+    Mutation(
+        "M82",
+        "a message that comes again is not looked for among those that were pruned",
+        (
+            Edit(
+                "django_saga/store/inbox.py",
+                "    known = _marks(using, arrivals)\n",
+                "    known: dict = {}\n",
+            ),
+        ),
+        "tests/messages/test_housekeeping.py::test_a_duplicate_older_than_what_is_kept_stays_out",
+    ),
+)
