@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from django_saga.engine.sending import asend_event as asend_event
     from django_saga.engine.sending import send_event as send_event
     from django_saga.exceptions import EffectRefused as EffectRefused
+    from django_saga.exceptions import FlowFailed as FlowFailed
     from django_saga.exceptions import IdempotencyConflict as IdempotencyConflict
     from django_saga.exceptions import InvalidDefinition as InvalidDefinition
     from django_saga.exceptions import InvalidForm as InvalidForm
@@ -112,6 +113,7 @@ _HOME = {
     **dict.fromkeys(
         (
             "EffectRefused",
+            "FlowFailed",
             "IdempotencyConflict",
             "InvalidDefinition",
             "InvalidForm",

@@ -79,6 +79,10 @@ class LetterNotFound(SagaError):
     """There is no dead letter of that name."""
 
 
+class FlowNotFound(SagaError):
+    """No message with that correlation id is known here."""
+
+
 class SagaNotFinished(SagaError, TimeoutError):
     """``result(timeout=…)`` ran out before the saga came to its end; the saga goes on."""
 
@@ -104,6 +108,14 @@ class PermanentFailure(SagaError):
     def __init__(self, message: str = "", *, compensation_data: Any = None) -> None:
         super().__init__(message)
         self.compensation_data = compensation_data
+
+
+class FlowFailed(PermanentFailure):
+    """Raised by a ``@handler``: the flow of its message cannot go on; what was done in it is to be undone.
+
+    What the handler wrote is undone, and every consumer of the flow that has a ``compensation=`` hears it.
+    Elsewhere it counts as ``PermanentFailure``.
+    """
 
 
 class EffectRefused(PermanentFailure):

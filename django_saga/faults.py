@@ -52,6 +52,8 @@ POINTS = frozenset(
         "inbox.mid",
         "inbox.before_commit",
         "inbox.after_commit",
+        "flow.before_undo",
+        "flow.after_undo",
     }
 )
 

@@ -7,18 +7,16 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_saga import operations
 from django_saga.admin import cells
+from django_saga.admin.asking import Reason, page
 from django_saga.admin.letters import DISCARD, LIST_URL, MOST, REQUEUE, VERBS, ask_url, may_act, pages_url
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.exceptions import SagaError
@@ -32,14 +30,6 @@ _TITLES = {
     REQUEUE: gettext_lazy("Requeue dead letters"),
     DISCARD: gettext_lazy("Discard dead letters"),
 }
-
-
-class _Reason(forms.Form):
-    why = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=1000,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-    )
 
 
 class LetterPages:
@@ -71,7 +61,8 @@ class LetterPages:
         groups: dict[str, list[Letter]] = {}
         for letter in found[:MOST]:
             groups.setdefault(letter.fingerprint, []).append(letter)
-        return self._page(
+        return page(
+            self._ours,
             request,
             "dead_letters",
             _("Dead letters"),
@@ -149,7 +140,7 @@ class LetterPages:
         # All or nothing: what was asked for is not quietly made less.
         if any(box not in allowed for box, _key in ids):
             raise PermissionDenied
-        form = _Reason(request.POST if request.method == "POST" else None)
+        form = Reason(request.POST if request.method == "POST" else None)
         form.fields["why"].required = action == DISCARD
         if request.method == "POST" and ids and form.is_valid():
             self._act(request, action, ids, form.cleaned_data["why"])
@@ -162,7 +153,7 @@ class LetterPages:
         action: str,
         ids: Sequence[tuple[str, int]],
         allowed: Sequence[str],
-        form: forms.Form,
+        form: Reason,
     ) -> HttpResponse:
         mark = request.GET.get("fingerprint", "")
         found = dead_messages(self._ours.using, ids)
@@ -170,7 +161,8 @@ class LetterPages:
             each = (dead_letters(self._ours.using, box=box, mark=mark, limit=MOST + 1) for box in allowed)
             found = sorted(chain(*each), key=lambda letter: letter.last_at, reverse=True)
         there = {letter.name for letter in found}
-        return self._page(
+        return page(
+            self._ours,
             request,
             "ask_letters",
             str(_TITLES[action]),
@@ -210,14 +202,6 @@ class LetterPages:
         if not boxes:
             raise PermissionDenied
         return boxes
-
-    def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
-        site = self._ours.admin_site
-        request.current_app = site.name
-        shared = {"title": title, "media": self._ours.media, "opts": self._ours.opts, "now": timezone.now()}
-        return TemplateResponse(
-            request, f"admin/django_saga/{template}.html", {**site.each_context(request), **shared, **context}
-        )
 
 
 def _named(names: Sequence[str]) -> list[tuple[str, int]]:

@@ -8,15 +8,17 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin import cells
+from django_saga.admin.flow_pages import FlowPages, flow_url, may_see
 from django_saga.admin.letter_pages import LetterPages
 from django_saga.admin.letters import LetterAdmin
-from django_saga.admin.readonly import EndlessAdmin, ReadOnlyAdmin
-from django_saga.core import shapes
+from django_saga.admin.message_shapes import shape_of
+from django_saga.admin.readonly import EndlessAdmin, ReadOnlyAdmin, Tool
 from django_saga.models import (
     InboxMessage,
     InboxPartition,
@@ -28,21 +30,17 @@ from django_saga.models import (
 )
 from django_saga.store.letters import INBOX, OUTBOX
 
-_SHAPES = {
-    "pending": shapes.Shape("▷", ">", shapes.QUIET),
-    "waiting": shapes.Shape("▷", ">", shapes.QUIET),
-    "published": shapes.Shape("✔", "+", shapes.GOOD),
-    "done": shapes.Shape("✔", "+", shapes.GOOD),
-    "dead": shapes.Shape("✖", "x", shapes.BAD),
-    "discarded": shapes.Shape("■", "#", shapes.BACK),
-}
-
 
 class _MessageAdmin(LetterAdmin):
     """What both boxes show."""
 
     list_filter: ClassVar[Any] = ["status"]
     search_fields = ["id"]
+
+    def tools(self, request: HttpRequest, obj: Any) -> list[Tool]:
+        tools = super().tools(request, obj)
+        url = flow_url(self, obj.correlation_id or str(obj.message_id))
+        return [*tools, (_("Flow"), url)] if url and may_see(self, request) else tools
 
     @admin.display(description=_("topic"))
     def label(self, message: Any) -> str:
@@ -58,7 +56,7 @@ class _MessageAdmin(LetterAdmin):
 
     @admin.display(description=_("state"))
     def condition(self, message: Any) -> SafeString:
-        return cells.state(_SHAPES[message.status], message.get_status_display())
+        return cells.state(shape_of(message.status), message.get_status_display())
 
     @admin.display(description=_("place in its stream"))
     def place(self, message: Any) -> str:
@@ -106,6 +104,9 @@ class OutboxMessageAdmin(_MessageAdmin):
         (_("Error"), {"fields": ["error_shown", "failed", "fingerprint"]}),
         (_("Content"), {"fields": ["payload_shown", "headers_shown"]}),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*FlowPages(self).urls(), *super().get_urls()]
 
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         try:

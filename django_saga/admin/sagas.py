@@ -15,12 +15,20 @@ from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin import cells, search
 from django_saga.admin.filters import BeganFilter, DefinitionFilter
+from django_saga.admin.flow_pages import flow_url, may_see
 from django_saga.admin.locks import lock_lines
 from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.admin.story_page import event_lines, step_lines
 from django_saga.core.outline import of_stored
 from django_saga.core.spans import between
-from django_saga.models import SagaDefinition, SagaEvent, SagaInstance, SagaLock, SagaOperation, SagaStep
+from django_saga.models import (
+    SagaDefinition,
+    SagaEvent,
+    SagaInstance,
+    SagaLock,
+    SagaOperation,
+    SagaStep,
+)
 from django_saga.observability import advice, locking, standing, story
 
 # The newest that a page shows; the list of events has them all.
@@ -131,6 +139,8 @@ class SagaInstanceAdmin(EndlessAdmin):
         ]
         if parents := self._steps_with_children(obj):
             tools.append((_("Children"), self.list_url(SagaInstance, parent_step__in=parents)))
+        if may_see(self, request):
+            tools.append((_("Messages"), flow_url(self, str(obj.pk))))
         return tools
 
     def _steps_with_children(self, saga: SagaInstance) -> str:

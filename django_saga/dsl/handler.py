@@ -10,6 +10,7 @@ from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.names import name_problem
 from django_saga.core.retry import Retry
 from django_saga.dsl.scalars import UnsupportedType
@@ -17,6 +18,8 @@ from django_saga.dsl.schema import Schema, schema_for
 from django_saga.dsl.signature import takes
 
 HandlerFunction = Callable[[Any], Any]
+# Takes the message whose effects it undoes, and what the handler had returned.
+Compensation = Callable[[Any, Any], Any]
 _F = TypeVar("_F", bound=HandlerFunction)
 # A consumer is named after its app: where in it the function stands may change.
 _MODULES = (".sagas", ".handlers")
@@ -32,6 +35,7 @@ class Handler:
     input: Any = None
     retry: Retry | None = None
     answers: bool = False  # tells its sender also of a payload that does not fit
+    compensation: Compensation | None = None
     path: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,11 +85,21 @@ class Handlers:
 
     def consumers_of(self, topic: str) -> list[str]:
         """Name the consumers of a topic."""
-        return [handler.consumer for handler in self.all() if handler.topic == topic]
+        known = {handler.consumer for handler in self.all() if handler.topic == topic}
+        return sorted(known | self._compensating if topic == FLOW_FAILED else known)
 
     def topics_of(self, consumer: str) -> list[str]:
-        """Name the topics of a consumer."""
-        return [handler.topic for handler in self.all() if handler.consumer == consumer]
+        """Name the topics of a consumer; who can undo its part of a flow has to hear that one failed."""
+        known = {handler.topic for handler in self.all() if handler.consumer == consumer}
+        return sorted(known | {FLOW_FAILED} if self.compensates(consumer) else known)
+
+    def compensates(self, consumer: str) -> bool:
+        """True when any handler of a consumer has a compensation."""
+        return consumer in self._compensating
+
+    @property
+    def _compensating(self) -> set[str]:
+        return {handler.consumer for handler in self._handlers.values() if handler.compensation}
 
     @contextmanager
     def isolated(self, *known: Handler) -> Iterator[None]:
@@ -109,7 +123,12 @@ handlers = Handlers()
 
 
 def handler(
-    topic: str, *, consumer: str | None = None, input: Any = None, retry: Retry | None = None
+    topic: str,
+    *,
+    consumer: str | None = None,
+    input: Any = None,
+    retry: Retry | None = None,
+    compensation: Compensation | None = None,
 ) -> Callable[[_F], _F]:
     """Have the decorated function do its work for every message of ``topic``, once for each ``consumer``.
 
@@ -120,12 +139,22 @@ def handler(
     ``consumer`` names who this is, for ever: under another name all that comes is new. By default it is made
     of the app's and the function's names. One consumer may have handlers for several topics. The function
     stays a plain function.
+
+    ``compensation(message, result)`` undoes what the function did for ``message`` and returned (JSON-able),
+    once, when a handler anywhere in the message's flow raises ``FlowFailed``. Messages of that flow that come
+    to the consumer later are refused.
     """
     check_options("handler", topic, input, retry)
+    if compensation is not None and (not callable(compensation) or not takes(compensation, 2)):
+        raise TypeError(
+            f"@handler({topic!r}): compensation has to be a function of two values, the message and what its "
+            f"handler had returned, not {compensation!r:.80}."
+        )
 
     def decorate(function: _F) -> _F:
         check_function("handler", topic, function)
-        handlers.register(Handler(consumer_of(consumer, function), topic, function, input, retry))
+        name = consumer_of(consumer, function)
+        handlers.register(Handler(name, topic, function, input, retry, compensation=compensation))
         return function
 
     return decorate

@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.flows import CONTEXT
 from django_saga.core.messages import CAUSATION, CORRELATION, MAX_ID_LENGTH, headers_problem
 from django_saga.core.names import key_text, name_problem
 from django_saga.core.natural import natural
@@ -31,6 +32,7 @@ def publish(
     *,
     key: str | int | UUID | None = None,
     headers: Mapping[str, str] | None = None,
+    context: Mapping[str, Any] | None = None,
     using: str | None = None,
 ) -> UUID:
     """Write a message into the outbox, in the caller's transaction or one of its own, and give its id.
@@ -38,11 +40,12 @@ def publish(
     It is sent once that transaction is committed, at least once, to the broker that the setting ``TOPICS``
     names for ``topic``. Messages of a topic with the same ``key`` are sent in the order in which their
     transactions commit; without a key they have no order. ``payload`` is anything that JSON can carry, as for
-    results of steps; on the way it is ordinary JSON. ``using`` is a database alias, by default the setting
-    ``DATABASE``. Raises ``InvalidMessage`` before anything is written.
+    results of steps; on the way it is ordinary JSON. ``context`` is carried on by all messages that follow
+    from this one. ``using`` is a database alias, by default the setting ``DATABASE``. Raises
+    ``InvalidMessage`` before anything is written.
     """
     using = using or get_settings().database
-    message = draft(topic, payload, key, headers)
+    message = draft(topic, payload, key, headers, context=context)
     with transaction.atomic(using=using, savepoint=False):
         return write(using, [message])[0]
 
@@ -53,10 +56,13 @@ async def apublish(
     *,
     key: str | int | UUID | None = None,
     headers: Mapping[str, str] | None = None,
+    context: Mapping[str, Any] | None = None,
     using: str | None = None,
 ) -> UUID:
     """Async twin of ``publish``; it has a transaction of its own."""
-    return await sync_to_async(publish)(topic, payload, key=key, headers=headers, using=using)
+    return await sync_to_async(publish)(
+        topic, payload, key=key, headers=headers, context=context, using=using
+    )
 
 
 def draft(
@@ -65,6 +71,7 @@ def draft(
     key: str | int | UUID | None,
     headers: Mapping[str, str] | None,
     *,
+    context: Mapping[str, Any] | None = None,
     saga_id: UUID | None = None,
 ) -> Draft:
     """Check a message. Raises ``InvalidMessage``."""
@@ -78,11 +85,13 @@ def draft(
     if problem := headers_problem(known):
         raise InvalidMessage(f"Message for {topic}: {problem}.")
     limit = get_settings().max_message_bytes
-    attributes = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     try:
+        if context is not None:
+            known[CONTEXT] = natural(payloads.encode(dict(context), "context", limit, "MAX_MESSAGE_BYTES"))
         data = natural(payloads.encode(payload, "payload", limit, "MAX_MESSAGE_BYTES"))
     except EncodingError as error:
         raise InvalidMessage(f"Message for {topic}: {error}") from error
+    attributes = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     if (size := len(data.encode()) + len(attributes.encode())) > limit:
         raise InvalidMessage(
             f"Message for {topic}: payload and headers have {size:,} bytes; the limit is {limit:,} "

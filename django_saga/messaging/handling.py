@@ -16,11 +16,11 @@ from collections.abc import Hashable, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from asgiref.sync import async_to_sync
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from django_saga.conf import get_settings
 from django_saga.core import envelope
+from django_saga.core.flows import FLOW_FAILED, FlowFailure, goes_forward
 from django_saga.core.retry import Retry
 from django_saga.dsl.handler import handlers
 from django_saga.engine import failures, wake
@@ -28,6 +28,7 @@ from django_saga.engine.connections import refresh
 from django_saga.exceptions import (
     BrokenTransaction,
     EncodingError,
+    FlowFailed,
     HandlerMissing,
     LeaseLost,
     MalformedMessage,
@@ -35,10 +36,12 @@ from django_saga.exceptions import (
     RetryLater,
 )
 from django_saga.faults import fault_point
+from django_saga.messaging import flows
 from django_saga.messaging.received import Received
 from django_saga.models import InboxPartition
 from django_saga.signals import message_event
 from django_saga.store import clock, errors, fence, inbox, partitions
+from django_saga.store import flows as flow_rows
 from django_saga.store.inbox import Waiting
 from django_saga.store.letters import Failure
 from django_saga.store.partitions import Held
@@ -161,46 +164,59 @@ class Handling:
 
     def _commit(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting]) -> None:
         using = self._using
-        began, done = time.monotonic(), 0
+        began, seen, late = time.monotonic(), 0, []
         with transaction.atomic(using=using, durable=True):
             fence.limit(using, self._timeout)
             mine = {each.number for each in partitions.hold(using, InboxPartition, held)}
             if not all(row.part in mine for row in rows):
                 raise LeaseLost(f"another worker has a partition of {consumer} now")
+            failed = flows.failed_among(using, consumer, {row.flow for row in rows})
             for row in rows:
-                self._call(consumer, row)
+                if not self._call(consumer, row, refused=row.flow in failed):
+                    late.append(row.id)
                 fault_point("inbox.mid")
-                done += 1
+                seen += 1
                 if time.monotonic() - began > _LONG_ENOUGH:
                     break
-            inbox.finish(using, [row.id for row in rows[:done]])
-            if done < len(rows):
-                inbox.leave(using, [row.id for row in rows[done:]])
+            handled = [row.id for row in rows[:seen] if row.id not in late]
+            if handled and inbox.finish(using, handled) != len(handled):
+                raise LeaseLost(f"a flow of {consumer} failed while its message was handled")
+            if late:
+                flow_rows.refuse(using, late, clock.now(using))
+            if seen < len(rows):
+                inbox.leave(using, [row.id for row in rows[seen:]])
             partitions.release(using, InboxPartition, held if len(rows) > 1 else [], self._owner)
             fault_point("inbox.before_commit")
         fault_point("inbox.after_commit")
 
-    def _call(self, consumer: str, row: Waiting) -> None:
-        """Call the handler, which may do anything but end the transaction."""
-        handler = handlers.get(consumer, row.topic)
+    def _call(self, consumer: str, row: Waiting, *, refused: bool) -> bool:
+        """Call the handler, which may do anything but end the transaction; False when the message is refused,
+        as its flow has failed.
+        """
+        handler = flows.handler_for(consumer, row.topic)
         if handler is None:
             raise HandlerMissing(f"consumer {consumer} has no handler for {row.topic} in this code")
         message = envelope.read(bytes(row.body))
-        received = Received(message, handler, attempt=row.attempts + 1, using=self._using)
+        forward = goes_forward(message)
+        if refused and forward:
+            return False
+        received = Received(
+            message, handler, attempt=row.attempts + 1, using=self._using, known_as=row.message_id
+        )
         if handler.schema is not None and not handler.answers:
             _ = received.payload  # what does not fit fails before the handler has any effect
         connection = connections[self._using]
         self._since = time.monotonic()
         try:
             with fence.guarded(connection, "handler"):
-                if handler.is_async:
-                    async_to_sync(handler.function)(received)
-                else:
-                    handler.function(received)
+                result = flows.called(handler.function, received)
                 if connection.needs_rollback:
                     raise BrokenTransaction(_WENT_ON)
         finally:
             self._since = None
+        if handler.compensation is not None and forward:
+            flows.keep(self._using, row.id, handler, result)
+        return True
 
     # --- what failed ------------------------------------------------------------------------------------
 
@@ -215,13 +231,23 @@ class Handling:
             if row.part not in {each.number for each in partitions.hold(using, InboxPartition, held)}:
                 return
             now = clock.now(using)
-            due_at = _due(told, policy, row.attempts + 1, now)
+            ends_flow = isinstance(told, FlowFailed) and row.topic != FLOW_FAILED
+            due_at = None if ends_flow else _due(told, policy, row.attempts + 1, now)
             failure = Failure(due_at=due_at, **failures.told(told)._asdict())
-            inbox.fail(using, row.id, failure, failures.clean(failures.traceback_of(told)), now)
-        event = "message_dead" if due_at is None else "message_failed"
+            if ends_flow:
+                self._end_flow(consumer, row, failure, now)
+            else:
+                inbox.fail(using, row.id, failure, failures.clean(failures.traceback_of(told)), now)
+        event = "flow_failed" if ends_flow else "message_dead" if due_at is None else "message_failed"
         message_event.send_robust(
             Handling, event=event, consumer=consumer, message=row, error=told, due_at=due_at
         )
+
+    def _end_flow(self, consumer: str, row: Waiting, failure: Failure, now: datetime) -> None:
+        if flow_rows.fail(self._using, row.id, failure, now):
+            headers = envelope.read(bytes(row.body)).headers
+            said = FlowFailure(consumer, failure.error_class, failure.error, row.message_id, row.topic)
+            flows.say(self._using, row.flow, said, headers)
 
     def _release(self, held: Sequence[Held]) -> None:
         try:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
-from django_saga.core.messages import CAUSATION, CONSUMER, CORRELATION, Message
+from django_saga.core import flows
+from django_saga.core.messages import CAUSATION, CONSUMER, CORRELATION, MAX_ID_LENGTH, Message, stored_id
 from django_saga.dsl.handler import Handler
 from django_saga.engine import publishing
 
@@ -19,10 +20,21 @@ from django_saga.engine import publishing
 class Received:
     """A message that came."""
 
-    def __init__(self, message: Message, handler: Handler, *, attempt: int, using: str) -> None:
+    def __init__(
+        self,
+        message: Message,
+        handler: Handler,
+        *,
+        attempt: int,
+        using: str,
+        known_as: str = "",
+        undoes: bool = False,
+    ) -> None:
         self._message = message
         self._handler = handler
         self._using = using
+        self._known_as = known_as or stored_id(message.source, message.id)
+        self._undoes = undoes
         self.attempt = attempt
 
     @property
@@ -69,8 +81,18 @@ class Received:
 
     @property
     def correlation_id(self) -> str:
-        """What this message and all that came of the same beginning have in common."""
-        return self._message.headers.get(CORRELATION) or self._message.id
+        """What this message and all that came of the same beginning have in common: its flow."""
+        return self._message.headers.get(CORRELATION, "")[:MAX_ID_LENGTH] or self._known_as
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What those before gave along with ``publish(context=...)``."""
+        return flows.context_in(self._message.headers)
+
+    @property
+    def completed(self) -> tuple[str, ...]:
+        """The consumers on the way to this message, the first one first; each has done its part."""
+        return flows.completed_in(self._message.headers)
 
     def publish(
         self,
@@ -79,18 +101,17 @@ class Received:
         *,
         key: str | int | UUID | None = None,
         headers: Mapping[str, str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> UUID:
         """Publish what follows from this message, in the transaction of the handler.
 
-        As ``django_saga.publish``; the message carries on this one's correlation id.
+        As ``django_saga.publish``; the message carries on this one's correlation id and its context, to which
+        ``context`` is added.
         """
-        marks = {
-            CORRELATION: self.correlation_id,
-            CAUSATION: self.id,
-            CONSUMER: self._handler.consumer,
-        }
+        known = {**self._carried(), **(headers or {})}
+        carried = {**self.context, **(context or {})}
         return publishing.publish(
-            topic, payload, key=key, headers={**marks, **(headers or {})}, using=self._using
+            topic, payload, key=key, headers=known, context=carried or None, using=self._using
         )
 
     async def apublish(
@@ -100,6 +121,14 @@ class Received:
         *,
         key: str | int | UUID | None = None,
         headers: Mapping[str, str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> UUID:
         """Async twin of ``publish``, for ``async def`` handlers."""
-        return await sync_to_async(self.publish)(topic, payload, key=key, headers=headers)
+        return await sync_to_async(self.publish)(topic, payload, key=key, headers=headers, context=context)
+
+    def _carried(self) -> dict[str, str]:
+        consumer = self._handler.consumer
+        marks = {CORRELATION: self.correlation_id, CAUSATION: self._known_as, CONSUMER: consumer}
+        if self._undoes or not flows.goes_forward(self._message):
+            return {**marks, flows.TURNED: "1"}
+        return {**marks, flows.COMPLETED: json.dumps([*self.completed, consumer], separators=(",", ":"))}

@@ -37,7 +37,8 @@ class Migration(migrations.Migration):
                 ('part_number', models.PositiveSmallIntegerField(verbose_name='partition')),
                 ('correlation_id', django_saga.models.fields.ExactCharField(blank=True, default='', max_length=200, verbose_name='correlation id')),
                 ('body', models.BinaryField(null=True, verbose_name='body')),
-                ('status', models.CharField(choices=[('waiting', 'waiting'), ('done', 'done'), ('dead', 'dead'), ('discarded', 'discarded')], max_length=10, verbose_name='status')),
+                ('result', models.TextField(null=True, verbose_name='result')),
+                ('status', models.CharField(choices=[('waiting', 'waiting'), ('done', 'done'), ('dead', 'dead'), ('discarded', 'discarded'), ('failed', 'had its flow fail'), ('refused', 'refused: its flow had failed'), ('undone', 'undone')], max_length=10, verbose_name='status')),
                 ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
                 ('crashes', models.PositiveIntegerField(default=0, help_text='Begun, and nobody knows how it ended.', verbose_name='crashes')),
                 ('due_at', models.DateTimeField(null=True, verbose_name='next attempt at')),
@@ -47,7 +48,7 @@ class Migration(migrations.Migration):
                 ('fingerprint', models.CharField(blank=True, default='', max_length=64, verbose_name='fingerprint of the error')),
                 ('failed_at', models.DateTimeField(null=True, verbose_name='first failed at')),
                 ('received_at', models.DateTimeField(verbose_name='received at')),
-                ('ended_at', models.DateTimeField(help_text='Done, dead or discarded then.', null=True, verbose_name='ended at')),
+                ('ended_at', models.DateTimeField(help_text='No longer waiting since then.', null=True, verbose_name='ended at')),
             ],
             options={
                 'verbose_name': 'inbox message',
@@ -119,7 +120,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'outbox message',
                 'verbose_name_plural': 'outbox messages',
-                'permissions': [('requeue_outboxmessage', 'Can requeue outbox message'), ('discard_outboxmessage', 'Can discard outbox message')],
+                'permissions': [('requeue_outboxmessage', 'Can requeue outbox message'), ('discard_outboxmessage', 'Can discard outbox message'), ('fail_flow', 'Can have a flow fail')],
                 'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['broker', 'part_number', 'id'], name='django_saga_outbox_pending'), models.Index(condition=models.Q(('status', 'dead')), fields=['id'], name='django_saga_outbox_dead'), models.Index(condition=models.Q(('correlation_id', ''), _negated=True), fields=['correlation_id'], name='django_saga_outbox_flow'), models.Index(condition=models.Q(('saga_id__isnull', False)), fields=['saga_id'], name='django_saga_outbox_saga')],
                 'constraints': [models.UniqueConstraint(fields=('stream', 'number'), name='django_saga_outbox_number')],
             },

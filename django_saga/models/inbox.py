@@ -54,6 +54,9 @@ class InboxMessage(models.Model):
         DONE = "done", _("done")
         DEAD = "dead", _("dead")
         DISCARDED = "discarded", _("discarded")
+        FAILED = "failed", _("had its flow fail")
+        REFUSED = "refused", _("refused: its flow had failed")
+        UNDONE = "undone", _("undone")
 
     id = models.BigAutoField(primary_key=True)
     consumer = models.CharField(_("consumer"), max_length=MAX_NAME_LENGTH)
@@ -65,8 +68,10 @@ class InboxMessage(models.Model):
     number = models.BigIntegerField(_("number in the stream"), default=0)
     part_number = models.PositiveSmallIntegerField(_("partition"))
     correlation_id = ExactCharField(_("correlation id"), max_length=MAX_ID_LENGTH, blank=True, default="")
-    # As it came, so that what cannot be read can be looked at; emptied when the handler is done with it.
+    # As it came, so that what cannot be read can be looked at; emptied when nobody needs it any more.
     body = models.BinaryField(_("body"), null=True)
+    # JSON text: what the handler returned, for its compensation. NULL: there is nothing to undo.
+    result = models.TextField(_("result"), null=True)  # noqa: DJ001
     status = models.CharField(_("status"), max_length=10, choices=Status.choices)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     crashes = models.PositiveIntegerField(
@@ -79,7 +84,7 @@ class InboxMessage(models.Model):
     fingerprint = models.CharField(_("fingerprint of the error"), max_length=64, blank=True, default="")
     failed_at = models.DateTimeField(_("first failed at"), null=True)
     received_at = models.DateTimeField(_("received at"))
-    ended_at = models.DateTimeField(_("ended at"), null=True, help_text=_("Done, dead or discarded then."))
+    ended_at = models.DateTimeField(_("ended at"), null=True, help_text=_("No longer waiting since then."))
 
     class Meta:
         verbose_name = _("inbox message")

@@ -93,6 +93,7 @@ class OutboxMessage(models.Model):
         permissions = [
             ("requeue_outboxmessage", "Can requeue outbox message"),
             ("discard_outboxmessage", "Can discard outbox message"),
+            ("fail_flow", "Can have a flow fail"),
         ]
         constraints = [
             # Messages without a stream do not collide (NULLs are distinct).

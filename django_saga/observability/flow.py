@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
 
+from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.messages import CONSUMER
 from django_saga.models import InboxMessage, OutboxMessage
 
@@ -23,9 +24,11 @@ _MOST = 2_000
 class Handled:
     """A consumer that got a message, and what it published."""
 
+    id: int
     consumer: str
     status: str
     error: str = ""
+    can_undo: bool = False  # it has a compensation, and what it did was not undone
     then: list[Said] = field(default_factory=list)
 
 
@@ -38,6 +41,8 @@ class Said:
     key: str | None
     status: str
     by: str  # the step that published it, if one did
+    row: int | None = None  # of the outbox
+    saga: UUID | None = None
     handled: list[Handled] = field(default_factory=list)
     then: list[Said] = field(default_factory=list)  # of handlers that are not known here
 
@@ -54,7 +59,9 @@ def flow(using: str, correlation_id: str) -> list[Said]:
     handled: dict[tuple[str, str], Handled] = {}
     for row in came:
         message = messages.setdefault(row.message_id, Said(row.message_id, row.topic, row.key, "", ""))
-        one = handled[row.message_id, row.consumer] = Handled(row.consumer, row.status, row.error)
+        one = handled[row.message_id, row.consumer] = Handled(
+            row.pk, row.consumer, row.status, row.error, row.result is not None
+        )
         message.handled.append(one)
     return _arranged(sent, messages, handled)
 
@@ -85,7 +92,7 @@ def _arranged(
 
 def _said(row: OutboxMessage) -> Said:
     by = row.causation_id if row.saga_id else ""
-    return Said(_id_of(row), row.topic, row.key, row.status, by)
+    return Said(_id_of(row), row.topic, row.key, row.status, by, row.pk, row.saga_id)
 
 
 def _id_of(row: OutboxMessage) -> str:
@@ -97,14 +104,35 @@ def _consumer(row: OutboxMessage) -> str:
     return str(headers.get(CONSUMER, ""))
 
 
-def tally(said: Sequence[Said]) -> dict[str, int]:
+class Line(NamedTuple):
+    """A place in a drawing: a message, or who handled it. ``after``: the number of the line it hangs on."""
+
+    depth: int
+    about: Said | Handled
+    after: int | None
+
+
+def walk(said: Sequence[Said]) -> list[Line]:
+    """Give a flow line by line, each before what followed from it."""
+    # Not by recursion: a flow may be longer than Python's stack.
+    found: list[Line] = []
+    ahead = [Line(0, message, None) for message in reversed(said)]
+    while ahead:
+        line = ahead.pop()
+        here, below = len(found), line.depth + 1
+        found.append(line)
+        follow = [Line(below, message, here) for message in line.about.then]
+        if isinstance(line.about, Said):
+            follow = [*(Line(below, one, here) for one in line.about.handled), *follow]
+        ahead += reversed(follow)
+    return found
+
+
+def tally(lines: Sequence[Line]) -> dict[str, int]:
     """Count handlers of a flow by status."""
-    found: dict[str, int] = defaultdict(int)
-    for message in said:
-        for one in message.handled:
-            found[one.status] += 1
-            for status, number in tally(one.then).items():
-                found[status] += number
-        for status, number in tally(message.then).items():
-            found[status] += number
-    return dict(found)
+    return dict(Counter(line.about.status for line in lines if isinstance(line.about, Handled)))
+
+
+def failed(lines: Sequence[Line]) -> bool:
+    """True when all were told that the flow failed."""
+    return any(isinstance(line.about, Said) and line.about.topic == FLOW_FAILED for line in lines)

@@ -63,6 +63,17 @@ def _dead(*, consumer: str, message: Any, error: BaseException, **_: Any) -> Non
     )
 
 
+def _flow_failed(*, consumer: str, message: Any, error: BaseException, **_: Any) -> None:
+    logger.warning(
+        "flow %s failed, what was done in it is undone: %s, at message %s of %s: %s; see saga_flow",
+        message.flow,
+        consumer,
+        message.message_id,
+        message.topic,
+        line(error),
+    )
+
+
 def _reply_late(*, message: Any, step: str, **_: Any) -> None:
     logger.warning("reply %s is ignored: step %s does not wait for it any more", message.id, step)
 
@@ -86,6 +97,7 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "message_refused": _refused,
     "message_failed": _failed,
     "message_dead": _dead,
+    "flow_failed": _flow_failed,
     "reply_late": _reply_late,
     "trouble": _trouble,
     "started": _started,

@@ -11,6 +11,7 @@ from django_saga.operations.actions import (
 )
 from django_saga.operations.approvals import approve, reject
 from django_saga.operations.circuits import close_circuit
+from django_saga.operations.flows import fail_flow
 from django_saga.operations.forking import fork
 from django_saga.operations.letters import discard, requeue
 from django_saga.operations.migrations import migrate_sagas
@@ -22,6 +23,7 @@ __all__ = [
     "close_circuit",
     "compensate",
     "discard",
+    "fail_flow",
     "fork",
     "mark_done",
     "migrate_sagas",

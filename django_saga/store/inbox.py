@@ -42,7 +42,18 @@ _COLUMNS = (
     "ended_at",
     "correlation_id",
 )
-_READ = ("id", "message_id", "topic", "stream", "part_number", "body", "attempts", "crashes", "due_at")
+_READ = (
+    "id",
+    "message_id",
+    "topic",
+    "stream",
+    "part_number",
+    "correlation_id",
+    "body",
+    "attempts",
+    "crashes",
+    "due_at",
+)
 
 
 class Arrival(NamedTuple):
@@ -71,6 +82,7 @@ class Waiting(NamedTuple):
     topic: str
     stream: str | None
     part: int
+    correlation_id: str
     body: bytes
     attempts: int
     crashes: int
@@ -80,6 +92,11 @@ class Waiting(NamedTuple):
     def lane(self) -> Hashable:
         """What it keeps its order in."""
         return self.id if self.stream is None else self.stream
+
+    @property
+    def flow(self) -> str:
+        """The correlation id of what it belongs to: its own id when it is the first."""
+        return self.correlation_id or self.message_id
 
 
 def store(using: str, arrivals: Sequence[Arrival], now: datetime) -> int:
@@ -154,13 +171,17 @@ def leave(using: str, ids: Sequence[int]) -> None:
 
 def finish(using: str, ids: Sequence[int]) -> int:
     """Mark messages as done, inside the transaction of their effects; the caller holds their partitions."""
-    done = f"status = 'done', body = NULL, crashes = 0, due_at = NULL, ended_at = {clock.moment(using)}"
-    return _change(using, ids, done)
+    kept = "body = CASE WHEN result IS NULL THEN NULL ELSE body END"
+    return _change(using, ids, f"status = 'done', {kept}, {_at_rest(using)}")
 
 
 def fail(using: str, row_id: int, failure: Failure, traceback: str, now: datetime) -> None:
     """Note that a handler failed; the caller holds the message's partition."""
     letters.fail(_these(using, [row_id]), failure, now, traceback=traceback, crashes=0)
+
+
+def _at_rest(using: str) -> str:
+    return f"crashes = 0, due_at = NULL, ended_at = {clock.moment(using)}"
 
 
 def _change(using: str, ids: Sequence[int], change: str) -> int:
@@ -174,7 +195,7 @@ def _these(using: str, ids: Sequence[int]) -> QuerySet[InboxMessage]:
 
 
 def prune(using: str, *, before: datetime, after: int, limit: int) -> tuple[int, int | None]:
-    """Delete messages that were done or discarded before a time; never what waits or is dead.
+    """Delete messages that were at rest before a time; never what waits or is dead.
 
     One chunk of ``limit`` rows by id, from behind ``after``. Gives how many were deleted, and behind what to
     go on; None at the end. A stream's marks move as far as nothing is missing, and rows beyond a gap stay:
@@ -189,7 +210,7 @@ def prune(using: str, *, before: datetime, after: int, limit: int) -> tuple[int,
             .values_list(*columns, named=True)[:limit]
         )
         old = [
-            row for row in chunk if row.status in (Status.DONE, Status.DISCARDED) and row.ended_at < before
+            row for row in chunk if row.status not in (Status.WAITING, Status.DEAD) and row.ended_at < before
         ]
         gone = [row.id for row in old if row.stream is None]
         streams = sorted(

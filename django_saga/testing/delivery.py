@@ -15,7 +15,7 @@ _LEASE = timedelta(minutes=1)
 
 def deliver_messages(using: str | None = None, *, failing: bool = False) -> int:
     """Send what is in the outbox to this project's own handlers, and what they publish in turn, until nothing
-    is left that is due; give how many messages are done that were not before.
+    is left that is due; give how many came to their end.
 
     Brokers of the settings are not asked. A handler that fails raises ``AssertionError`` with its traceback;
     with ``failing`` it does not, and the message waits or is dead as it would be. Works in the transaction of
@@ -26,7 +26,8 @@ def deliver_messages(using: str | None = None, *, failing: bool = False) -> int:
     relay = Relay(using, list(get_settings().brokers), lambda name: broker, lease=_LEASE)
     handling = Handling(using, lease=_LEASE)
     rows = InboxMessage.objects.using(using)
-    done = rows.filter(status=InboxMessage.Status.DONE).count()
+    at_rest = rows.exclude(status__in=[InboxMessage.Status.WAITING, InboxMessage.Status.DEAD])
+    before = at_rest.count()
     failed = set(rows.exclude(failed_at=None).values_list("pk", "attempts"))
     found = [True]
     while any(found):
@@ -35,4 +36,4 @@ def deliver_messages(using: str | None = None, *, failing: bool = False) -> int:
     if now_failed and not failing:
         told = "\n".join(f"{row} ({row.status}): {row.traceback or row.error}" for row in now_failed)
         raise AssertionError(f"{len(now_failed)} messages failed:\n{told}")
-    return rows.filter(status=InboxMessage.Status.DONE).count() - done
+    return at_rest.count() - before

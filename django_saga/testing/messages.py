@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from django_saga.conf import get_settings
+from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.messages import message_id
 from django_saga.models import InboxMessage, OutboxMessage, OutboxStream
 
@@ -49,3 +50,16 @@ def _of_the_inbox(using: str) -> Iterator[str]:
         at_rest = row.status != InboxMessage.Status.WAITING
         if at_rest is (row.ended_at is None):
             yield f"message {row.message_id} of {row.consumer} is {row.status}, and ended at {row.ended_at}"
+    yield from _of_failed_flows(using)
+
+
+def _of_failed_flows(using: str) -> Iterator[str]:
+    rows = InboxMessage.objects.using(using).defer("body", "traceback")
+    told = {
+        (row.consumer, row.correlation_id)
+        for row in rows.filter(topic=FLOW_FAILED, status=InboxMessage.Status.DONE)
+    }
+    for row in rows.filter(status=InboxMessage.Status.DONE).exclude(result=None):
+        flow = row.correlation_id or row.message_id
+        if (row.consumer, flow) in told:
+            yield f"message {row.message_id} of {row.consumer} has its effect, and its flow {flow} failed"

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from django_saga.conf import get_settings
 from django_saga.core import envelope
 from django_saga.core.commands import reply_topic
+from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.webhooks import ID_HEADER, SIGNATURE_HEADER, TIME_HEADER, key_of, problem
 from django_saga.dsl.handler import handlers
 from django_saga.exceptions import MalformedMessage
@@ -59,7 +60,8 @@ def _take(request: HttpRequest, sender: str) -> Refusal | None:
         return Refusal(400, f"this is no CloudEvent: {error}")
     if message.id != message_id:
         return Refusal(400, f"the CloudEvent's id is not that of the header {ID_HEADER}")
-    if message.topic != reply_topic(settings.sender) and not message.topic.startswith(f"{sender}."):
+    theirs = message.topic.startswith(f"{sender}.") and message.topic != FLOW_FAILED
+    if message.topic != reply_topic(settings.sender) and not theirs:
         return Refusal(403, f"{sender} sends replies, and what is of a type that begins with '{sender}.'")
     if not handlers.consumers_of(message.topic):
         return Refusal(404, f"nobody here takes {message.topic}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -87,3 +88,10 @@ class _Reader(HTMLParser):
 
 def _flat(words: list[str]) -> str:
     return re.sub(r"\s+", " ", " ".join(words)).strip()
+
+
+def told(response: Any) -> list[tuple[str, str]]:
+    """Level and words of the messages that the next page shows."""
+    html = response.content.decode()
+    found = re.findall(r'<li class="(success|error|warning)">(.*?)</li>', html, re.DOTALL)
+    return [(level, unescape(words).strip()) for level, words in found]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
-from html import unescape
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,7 +16,7 @@ from django_saga import operations
 from django_saga.admin import letter_pages
 from django_saga.admin import letters as admin_letters
 from django_saga.models import InboxMessage, OutboxMessage, SagaOperation
-from tests.admin.page import Page, list_url, row_url
+from tests.admin.page import Page, list_url, row_url, told
 from tests.commands.rows import a_saga, a_step, an_event
 
 pytestmark = pytest.mark.django_db
@@ -60,32 +58,9 @@ def a_dead_compensation() -> tuple[str, object]:
     return str(saga.pk), step.pk
 
 
-@pytest.fixture
-def as_clerk(db) -> Callable[..., Client]:
-    """Give the browser of a staff user with the permissions named, and no others; it sends CSRF cookies."""
-
-    def as_clerk(*codes: str) -> Client:
-        user = User.objects.create_user("clerk", is_staff=True)
-        found = Permission.objects.filter(codename__in=codes)
-        assert found.count() == len(codes)
-        user.user_permissions.set(found)
-        browser = Client()
-        browser.force_login(user)
-        return browser
-
-    return as_clerk
-
-
 def buttons(page: Page) -> set[str]:
     """What the page lets its reader do."""
     return {action for action in ("requeue", "discard") if any(ask(action) in link for link in page.links)}
-
-
-def told(response: object) -> list[tuple[str, str]]:
-    """Level and words of the messages that the next page shows."""
-    html = response.content.decode()  # type: ignore[attr-defined]
-    found = re.findall(r'<li class="(success|error|warning)">(.*?)</li>', html, re.DOTALL)
-    return [(level, unescape(words).strip()) for level, words in found]
 
 
 # --- the list -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from django.apps import apps
@@ -107,6 +108,8 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         payload=json.dumps({text: text}),
         headers=json.dumps({text: text}),
         saga_id=saga.pk,
+        correlation_id=text[:200],
+        causation_id=text[:200],
         status="dead",
         created_at=event.at,
         **failed,
@@ -119,6 +122,7 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         source=text[:200],
         stream=text[:200],
         part_number=0,
+        correlation_id=text[:200],
         body=text.encode("utf-8", "replace"),
         status="dead",
         traceback=text,
@@ -178,6 +182,9 @@ def pages(keys: dict[str, object]) -> Iterator[str]:
     for action in ("requeue", "discard"):
         url = reverse(f"admin:django_saga_{action}_letters")
         yield f"{url}?letter=outbox:{keys['outboxmessage']}&letter=inbox:{keys['inboxmessage']}"
+    flow = urlencode({"id": InboxMessage.objects.get().correlation_id})
+    for page in ("flow", "fail_flow"):
+        yield f"{reverse(f'admin:django_saga_{page}')}?{flow}"
 
 
 def test_every_model_is_in_the_admin():

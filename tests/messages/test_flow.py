@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from django_saga import publish
+from django_saga import operations, publish
 from django_saga.core import envelope
+from django_saga.core.flows import FLOW_FAILED
+from django_saga.exceptions import FlowNotFound
 from django_saga.messaging import intake
-from django_saga.models import InboxMessage, OutboxMessage
-from django_saga.observability.flow import flow
+from django_saga.models import InboxMessage, OutboxMessage, SagaOperation
+from django_saga.observability.flow import Said, flow, tally, walk
 from django_saga.testing.post import a_message
 from tests.sagas.telling_sagas import TellingSaga
 
@@ -40,8 +43,8 @@ def test_a_flow_shows_who_handled_what_and_what_followed(first):
     assert command(first) == (
         f"test.passed_on for a  published  {first}\n"
         "  → chain  done\n"
-        f"      test.noted for a  published  {follower.message_id}\n"
-        "        → notes  done\n"
+        f"    test.noted for a  published  {follower.message_id}\n"
+        "      → notes  done\n"
         "Handlers: 2 done.\n"
     )
 
@@ -49,7 +52,7 @@ def test_a_flow_shows_who_handled_what_and_what_followed(first):
 def test_a_dead_end_shows_its_error(first):
     InboxMessage.objects.filter(consumer="notes", key="a").update(status="dead", error="no paper")
 
-    assert "        → notes  dead: no paper" in command(first)
+    assert "      → notes  dead: no paper" in command(first)
     assert command(first).endswith("Handlers: 1 dead, 1 done.\n")
 
 
@@ -84,6 +87,52 @@ def test_what_came_from_elsewhere_is_shown_as_such():
     intake.accept_bodies("default", "notes", [("test.noted", envelope.write(came))])
 
     assert command(came.id).splitlines()[0] == f"test.noted for k  came from elsewhere  {came.id}"
+
+
+def test_a_flow_may_be_longer_than_the_stack():
+    said: list[Said] = []
+    for number in range(5_000):
+        said = [Said(str(number), "test.noted", None, "published", "", then=said)]
+
+    lines = walk(said)
+
+    assert len(lines) == 5_000
+    assert (lines[-1].depth, lines[-1].after) == (4_999, 4_998)
+    assert tally(lines) == {}
+
+
+def test_an_operator_has_a_flow_undone(first):
+    said = command(first, "--fail", "--by", "ann", "--reason", "the supplier is gone")
+
+    assert said.startswith("All consumers are told.")
+    told = OutboxMessage.objects.get(topic=FLOW_FAILED)
+    assert json.loads(told.payload)["error"] == "the supplier is gone"
+    assert json.loads(told.headers)["sagacompleted"] == '["chain"]'
+    audit = SagaOperation.objects.get()
+    assert (audit.action, audit.actor, audit.why) == ("fail flow", "ann", "the supplier is gone")
+    with pytest.raises(CommandError, match="all were told already that it failed"):
+        command(first, "--fail", "--by", "bob", "--reason", "once more")
+    assert OutboxMessage.objects.filter(topic=FLOW_FAILED).count() == 1
+    assert list(SagaOperation.objects.order_by("id").values_list("result", flat=True)) == ["done", "refused"]
+
+
+def test_what_an_operator_does_to_messages_of_a_saga_is_in_its_audit(saga_lab):
+    handle = TellingSaga.start("work")
+    saga_lab.run()
+
+    operations.fail_flow(str(handle.id), by="ann", why="no")
+
+    assert SagaOperation.objects.get().saga_id == handle.id
+
+
+def test_only_what_is_known_can_fail_and_only_with_a_name_and_a_reason(first):
+    with pytest.raises(FlowNotFound):
+        operations.fail_flow("nothing", by="ann", why="no")
+    with pytest.raises(ValueError, match="say why"):
+        operations.fail_flow(first, by="ann", why=" ")
+    with pytest.raises(CommandError, match="--by NAME --reason TEXT"):
+        command(first, "--fail")
+    assert not SagaOperation.objects.exists()
 
 
 def test_an_id_of_nothing_is_told():

@@ -142,6 +142,7 @@ def test_a_handler_passes_on_within_its_transaction_and_keeps_the_correlation(de
         "correlationid": str(first),
         "causationid": str(first),
         "sagaconsumer": "chain",
+        "sagacompleted": '["chain"]',
     }
     assert (row.correlation_id, row.causation_id) == (str(first), str(first))
 

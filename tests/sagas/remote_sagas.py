@@ -40,7 +40,7 @@ class OrderSaga(Saga):
         return ctx.results["reserve"]
 
 
-class ProbedSaga(Saga):
+class RemoteProbedSaga(Saga):
     """Asks by other means what became of a command that nobody answered; its input is the answer."""
 
     ask = remote("nobody.answers", reply_timeout=MINUTE, no_compensation=True, retry=Retry(attempts=1))

@@ -24,8 +24,8 @@ from tests.sagas.remote_sagas import (
     HoldSaga,
     NobodySaga,
     OrderSaga,
-    ProbedSaga,
     RemotePivotSaga,
+    RemoteProbedSaga,
     traced_remote,
 )
 from tests.waits.replying import HERE, go_on, headers_of, left, reply, sent, why
@@ -266,7 +266,7 @@ def test_a_step_without_compensation_that_nobody_answered_stays_unknown(lab, led
     ("there", "ends"), [(True, ("completed", "succeeded")), (False, ("compensated", "failed"))]
 )
 def test_a_probe_finds_out_what_became_of_a_command_that_nobody_answered(lab, ledger, there, ends):
-    saga = ProbedSaga.start(there)
+    saga = RemoteProbedSaga.start(there)
 
     lab.run()
 

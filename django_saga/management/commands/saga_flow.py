@@ -7,15 +7,28 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, no_translations
 
+from django_saga import operations
 from django_saga.core.mermaid import label
 from django_saga.core.plain import one_line, plain
+from django_saga.exceptions import SagaError
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, colour_wanted
-from django_saga.observability.flow import Handled, Said, flow, tally
+from django_saga.observability.flow import Line, Said, flow, tally, walk
+
+_DEEPEST = 20  # further in there is no room for the words
 
 
 class Command(SagaCommand):
-    help = "Show the messages that came of one beginning: who handled each, and what followed from that."
+    help = (
+        "Show the messages that came of one beginning: who handled each, and what followed from that. "
+        "Have a flow that cannot go on undone."
+    )
+    epilog = """
+examples:
+  saga_flow 01a2195b-cdef-7c68-9485-535f84a7ea56
+  saga_flow 01a2195b-cdef-7c68-9485-535f84a7ea56 --format mermaid > flow.mmd
+  saga_flow 01a2195b-cdef-7c68-9485-535f84a7ea56 --fail --by ann --reason "the supplier is gone"
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -27,64 +40,63 @@ class Command(SagaCommand):
             default="tree",
             help="tree (default), or text for Mermaid",
         )
+        parser.add_argument(
+            "--fail",
+            action="store_true",
+            help="tell all consumers that it failed: who has a compensation undoes its part",
+        )
+        parser.add_argument("--by", default="", metavar="NAME", help="who does it, for the audit")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why it failed")
         super().add_arguments(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        said = flow(options["database"], options["id"])
-        if not said:
+        if options["fail"]:
+            self._fail(options)
+            return
+        lines = walk(flow(options["database"], options["id"]))
+        if not lines:
             raise CommandError(f"No message has the correlation id {plain(options['id'])!r} or that id.")
         terminal = Terminal(self.stdout, colour=colour_wanted(options))
-        lines = _drawn(options["id"], said) if options["format"] == "mermaid" else _tree(said)
-        for line in lines:
+        for line in _drawn(options["id"], lines) if options["format"] == "mermaid" else _tree(lines):
             terminal.write(line)
         if options["format"] == "tree":
-            told = ", ".join(f"{number} {status}" for status, number in sorted(tally(said).items()))
+            told = ", ".join(f"{number} {status}" for status, number in sorted(tally(lines).items()))
             terminal.write(f"Handlers: {told or 'none'}.")
 
-
-def _tree(said: Sequence[Said], indent: str = "") -> Iterator[str]:
-    for message in said:
-        by = f" by {plain(message.by)}" if message.by else ""
-        key = f" for {plain(message.key)}" if message.key else ""
-        status = message.status or "came from elsewhere"
-        yield f"{indent}{plain(message.topic)}{key}{by}  {status}  {plain(message.id)}"
-        for one in message.handled:
-            error = f": {one_line(one.error, 120)}" if one.error and one.status != "done" else ""
-            yield f"{indent}  → {plain(one.consumer)}  {one.status}{error}"
-            yield from _tree(one.then, f"{indent}      ")
-        yield from _tree(message.then, f"{indent}    ")
+    def _fail(self, options: dict[str, Any]) -> None:
+        if not options["by"] or not options["reason"].strip():
+            raise CommandError("Say who does it and why: --by NAME --reason TEXT.")
+        try:
+            operations.fail_flow(
+                options["id"], by=options["by"], why=options["reason"], using=options["database"]
+            )
+        except SagaError as error:
+            raise CommandError(plain(str(error))) from None
+        self.stdout.write("All consumers are told. saga_flow shows what each of them undoes.")
 
 
-def _drawn(title: str, said: Sequence[Said]) -> Iterator[str]:
+def _tree(lines: Sequence[Line]) -> Iterator[str]:
+    for depth, about, _after in lines:
+        indent = "  " * min(depth, _DEEPEST)
+        if isinstance(about, Said):
+            by = f" by {plain(about.by)}" if about.by else ""
+            key = f" for {plain(about.key)}" if about.key else ""
+            status = about.status or "came from elsewhere"
+            yield f"{indent}{plain(about.topic)}{key}{by}  {status}  {plain(about.id)}"
+        else:
+            error = f": {one_line(about.error, 120)}" if about.error and about.status != "done" else ""
+            yield f"{indent}→ {plain(about.consumer)}  {about.status}{error}"
+
+
+def _drawn(title: str, lines: Sequence[Line]) -> Iterator[str]:
     yield f"%% {label(title)}"
     yield "flowchart LR"
-    yield from _Drawing().of(said, "")
-
-
-class _Drawing:
-    """Numbers what is drawn."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def of(self, said: Sequence[Said], after: str) -> Iterator[str]:
-        """Draw messages behind ``after``."""
-        for message in said:
-            name = self._next("m")
-            yield f'    {name}>"{label(message.topic)}"]'
-            if after:
-                yield f"    {after} --> {name}"
-            for one in message.handled:
-                yield from self._handler(one, name)
-            yield from self.of(message.then, name)
-
-    def _handler(self, one: Handled, message: str) -> Iterator[str]:
-        name = self._next("h")
-        yield f'    {name}["{label(one.consumer)} - {label(one.status)}"]'
-        yield f"    {message} --> {name}"
-        yield from self.of(one.then, name)
-
-    def _next(self, kind: str) -> str:
-        self._count += 1
-        return f"{kind}{self._count}"
+    names = [f"{'m' if isinstance(line.about, Said) else 'h'}{at}" for at, line in enumerate(lines, start=1)]
+    for name, (_depth, about, after) in zip(names, lines, strict=True):
+        if isinstance(about, Said):
+            yield f'    {name}>"{label(about.topic)}"]'
+        else:
+            yield f'    {name}["{label(about.consumer)} - {label(about.status)}"]'
+        if after is not None:
+            yield f"    {names[after]} --> {name}"

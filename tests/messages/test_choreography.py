@@ -1,0 +1,398 @@
+"""Flows that nobody directs: what travels along, and what is undone when one of them fails."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from django.db import connections, transaction
+
+from django_saga import FlowFailed, NothingToUndo, PermanentFailure, handler, publish
+from django_saga.core.flows import FLOW_FAILED
+from django_saga.dsl.handler import handlers
+from django_saga.messaging.handling import Handling
+from django_saga.messaging.relay import Relay
+from django_saga.models import InboxMessage, OutboxMessage
+from django_saga.runtime import broker
+from django_saga.testing import deliver_messages
+from tests import ledger
+from tests.messages.conftest import LEASE
+from tests.models import Effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Trip:
+    """Three services: the first takes a seat, the second a room, the third pays; each is a consumer."""
+
+    def __init__(self):
+        self.card = "good"
+        self.seen = []
+        self.undo = lambda message, result: None
+        with_seat = self.undoing("seat")
+        handler("trip.asked", consumer="seats", compensation=with_seat)(self.take_seat)
+        handler("seat.taken", consumer="rooms", compensation=self.undoing("room"))(self.take_room)
+        handler("room.taken", consumer="payments", compensation=self.undoing("money"))(self.pay)
+        handler("trip.paid", consumer="tickets")(self.issue)
+        handler("seat.free", consumer="seats")(self.offer_again)
+
+    def undoing(self, what):
+        def compensation(message, result):
+            self.undo(message, result)
+            ledger.effect(message.key, f"no {what} {result}")
+            if what == "seat":
+                message.publish("seat.free", {"seat": result["number"]}, key=message.key)
+
+        return compensation
+
+    def take_seat(self, message):
+        ledger.effect(message.key, "seat")
+        message.publish("seat.taken", key=message.key, context={"seat": 17})
+        return {"number": 17}
+
+    def take_room(self, message):
+        ledger.effect(message.key, "room")
+        message.publish("room.taken", key=message.key, context={"room": message.context["seat"] + 1})
+        return {"number": 5}
+
+    def pay(self, message):
+        self.seen.append((message.context, message.completed, message.correlation_id))
+        ledger.effect(message.key, "money")
+        if self.card == "bad":
+            raise FlowFailed("the card is empty")
+        message.publish("trip.paid", key=message.key)
+        return
+
+    def issue(self, message):
+        ledger.effect(message.key, "ticket")
+        if self.card == "lost":
+            raise FlowFailed("no ticket for a lost card")
+
+    def offer_again(self, message):
+        ledger.effect(message.key, f"seat {message.payload['seat']} is free")
+
+
+@pytest.fixture
+def trip():
+    """A trip that can be asked for, and nothing else."""
+    with handlers.isolated():
+        yield Trip()
+
+
+def deliver_only_to_the_inbox():
+    relay = Relay("default", ["default"], broker, lease=LEASE)
+    while relay.turn():
+        pass
+
+
+def happened(key="ann"):
+    return list(Effect.objects.filter(key=key).order_by("id").values_list("kind", flat=True))
+
+
+def states():
+    rows = InboxMessage.objects.order_by("id")
+    return {f"{row.consumer} {row.topic}": row.status for row in rows}
+
+
+def test_what_was_given_along_comes_to_the_end_of_the_flow(trip):
+    first = publish("trip.asked", {}, key="ann", context={"order": 42})
+
+    assert deliver_messages() == 4
+    assert happened() == ["seat", "room", "money", "ticket"]
+    assert trip.seen == [({"order": 42, "seat": 17, "room": 18}, ("seats", "rooms"), str(first))]
+
+
+def test_a_flow_that_fails_is_undone_by_all_who_took_part_and_by_nobody_else(trip):
+    publish("trip.asked", {}, key="bob")
+    deliver_messages()
+    trip.card = "bad"
+    first = publish("trip.asked", {}, key="ann")
+
+    deliver_messages()
+
+    assert sorted(happened()) == [
+        "no room {'number': 5}",
+        "no seat {'number': 17}",
+        "room",
+        "seat",
+        "seat 17 is free",
+    ]
+    assert happened("bob") == ["seat", "room", "money", "ticket"]
+    told = OutboxMessage.objects.get(topic=FLOW_FAILED)
+    assert (told.correlation_id, told.key) == (str(first), str(first))
+    said = json.loads(told.payload)
+    assert (said["consumer"], said["topic"], said["error"]) == ("payments", "room.taken", "the card is empty")
+    assert said["error_class"].endswith("FlowFailed")
+    ends = InboxMessage.objects.exclude(topic=FLOW_FAILED).filter(key="ann").order_by("id")
+    assert [(row.consumer, row.status) for row in ends] == [
+        ("seats", "undone"),
+        ("rooms", "undone"),
+        ("payments", "failed"),
+        ("seats", "done"),
+    ]
+
+
+def test_who_ends_a_flow_undoes_also_what_it_did_before_in_it(trip):
+    trip.card = "lost"
+    publish("trip.asked", {}, key="ann")
+
+    deliver_messages()
+
+    assert happened()[:3] == ["seat", "room", "money"]
+    assert "no money None" in happened()
+    assert "ticket" not in happened()
+
+
+def test_a_second_failure_of_one_flow_undoes_nothing_twice(trip):
+    trip.card = "bad"
+    publish("trip.asked", {}, key="ann")
+    deliver_messages()
+    before = happened()
+    first = InboxMessage.objects.get(topic="trip.asked").message_id
+
+    publish(FLOW_FAILED, {"error": "again"}, key=first, headers={"correlationid": first})
+    deliver_messages()
+
+    assert happened() == before
+
+
+def test_a_message_that_comes_after_the_failure_has_no_effect(trip):
+    first = publish("trip.asked", {}, key="ann")
+    publish(FLOW_FAILED, "no object at all", headers={"correlationid": str(first)})
+    OutboxMessage.objects.filter(topic="trip.asked").update(status="discarded")
+    deliver_messages()
+    assert happened() == []
+
+    OutboxMessage.objects.filter(topic="trip.asked").update(status="pending")
+    deliver_messages()
+
+    assert happened() == []
+    assert states()["seats trip.asked"] == "refused"
+
+
+def test_a_dead_letter_of_a_flow_that_failed_needs_nobody_any_more(trip):
+    def refuse(message):
+        raise PermanentFailure("not today")
+
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats", compensation=lambda message, result: None)(refuse)
+        first = publish("trip.asked", {}, key="ann")
+        deliver_messages(failing=True)
+        assert states() == {"seats trip.asked": "dead"}
+        publish(FLOW_FAILED, {}, headers={"correlationid": str(first)})
+        deliver_messages()
+
+    assert states()["seats trip.asked"] == "refused"
+
+
+def test_a_compensation_that_fails_is_tried_again_and_undoes_the_others_with_it(trip):
+    broken = [True]
+
+    def undo(message, result):
+        if broken:
+            raise ConnectionError("away")
+
+    trip.undo = undo
+    trip.card = "bad"
+    publish("trip.asked", {}, key="ann")
+    deliver_messages(failing=True)
+    assert happened() == ["seat", "room"]
+    assert states()[f"rooms {FLOW_FAILED}"] == "waiting"
+
+    broken.clear()
+    InboxMessage.objects.update(due_at=None)
+    deliver_messages()
+
+    assert "no room {'number': 5}" in happened()
+    assert states()["rooms seat.taken"] == "undone"
+
+
+def test_a_compensation_that_says_the_flow_failed_does_not_begin_again(trip):
+    def undo(message, result):
+        raise FlowFailed("and this one too")
+
+    trip.undo = undo
+    trip.card = "bad"
+    publish("trip.asked", {}, key="ann")
+
+    deliver_messages(failing=True)
+
+    assert states()[f"rooms {FLOW_FAILED}"] == "dead"
+    assert OutboxMessage.objects.filter(topic=FLOW_FAILED).count() == 1
+
+
+def test_a_compensation_that_finds_nothing_has_undone_it(trip):
+    def undo(message, result):
+        raise NothingToUndo
+
+    trip.undo = undo
+    trip.card = "bad"
+    publish("trip.asked", {}, key="ann")
+
+    deliver_messages()
+
+    assert states()["rooms seat.taken"] == "undone"
+
+
+def test_a_compensation_that_is_not_in_the_code_any_more_is_asked_for(trip):
+    first = publish("trip.asked", {}, key="ann")
+    deliver_messages()
+
+    with handlers.isolated():
+        handler("room.renamed", consumer="rooms", compensation=trip.undoing("room"))(trip.take_room)
+        publish(FLOW_FAILED, {}, headers={"correlationid": str(first)})
+        deliver_messages(failing=True)
+
+    row = InboxMessage.objects.get(topic=FLOW_FAILED)
+    assert row.status == "waiting"
+    assert "rooms has no compensation for seat.taken in this code" in row.error
+
+
+def test_a_handler_of_ones_own_hears_of_failures_too():
+    with handlers.isolated():
+        handler(
+            "trip.asked", consumer="orders", compensation=lambda message, result: ledger.effect("o", "undo")
+        )(lambda message: None)
+        handler(FLOW_FAILED, consumer="orders")(
+            lambda message: ledger.effect("o", f"cancelled {message.context['order']}")
+        )
+        handler(FLOW_FAILED, consumer="others")(lambda message: ledger.effect("o", message.payload["error"]))
+        handler("trip.asked", consumer="fails")(_fail)
+        publish("trip.asked", {}, key="ann", context={"order": 7})
+        deliver_messages()
+
+    assert sorted(happened("o")) == ["cancelled 7", "no", "undo"]
+
+
+def _fail(message):
+    raise FlowFailed("no")
+
+
+async def _take_back(message, result):
+    await message.apublish("test.told", {"was": result})
+
+
+def test_compensations_may_be_async():
+    async def take(message):
+        return message.payload["n"]
+
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats", compensation=_take_back)(take)
+        handler("trip.asked", consumer="fails")(_fail)
+        publish("trip.asked", {"n": 3}, key="ann")
+        deliver_messages()
+
+    assert json.loads(OutboxMessage.objects.get(topic="test.told").payload) == {"was": 3}
+
+
+def test_what_a_handler_returns_has_to_be_json():
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats", compensation=_take_back)(lambda message: object())
+        publish("trip.asked", {}, key="ann")
+        deliver_messages(failing=True)
+
+    row = InboxMessage.objects.get()
+    assert row.status == "dead"
+    assert "returned" in row.error
+
+
+def test_without_a_compensation_what_a_handler_returns_is_nobodys_business():
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats")(lambda message: object())
+        publish("trip.asked", {}, key="ann")
+        deliver_messages()
+
+    assert InboxMessage.objects.get().body is None
+
+
+@pytest.mark.parametrize("header", ["sagacontext", "sagacompleted"])
+@pytest.mark.parametrize("text", ["{", "3", "[3]"])
+def test_headers_that_nobody_can_read_are_told(header, text):
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats")(lambda message: message.publish("seat.taken"))
+        publish("trip.asked", {}, key="ann", headers={header: text})
+        deliver_messages(failing=True)
+
+    row = InboxMessage.objects.get()
+    assert (row.status, header in row.error) == ("dead", True)
+
+
+def test_a_compensation_takes_two_values():
+    with pytest.raises(TypeError, match="compensation has to be a function of two values"):
+        handler("trip.asked", compensation=len)  # type: ignore[arg-type]
+
+
+# --- two at the same time ------------------------------------------------------------------------
+
+
+@pytest.mark.postgres
+@pytest.mark.mariadb
+def test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect(trip):
+    at_work, turned, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(message):
+        ledger.effect(message.key, "seat")
+        at_work.set()
+        assert turned.wait(20)
+        return {"number": 1}
+
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats", compensation=trip.undoing("seat"))(wait)
+        first = publish("trip.asked", {}, key="ann")
+        deliver_only_to_the_inbox()
+
+        def work():
+            try:
+                Handling("default", lease=LEASE).turn()
+            finally:
+                connections.close_all()
+                ended.set()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert at_work.wait(20)
+        publish(FLOW_FAILED, {"error": "x"}, headers={"correlationid": str(first)})
+        deliver_only_to_the_inbox()
+        Handling("default", lease=LEASE).turn()
+        turned.set()
+        thread.join(20)
+        assert ended.is_set()
+
+    assert happened() == []
+    assert states() == {"seats trip.asked": "refused", f"seats {FLOW_FAILED}": "done"}
+
+
+@pytest.mark.postgres
+@pytest.mark.mariadb
+def test_a_flow_is_not_turned_back_before_a_handler_that_is_about_to_commit(trip, monkeypatch):
+    at_end, ended = threading.Event(), threading.Event()
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats", compensation=trip.undoing("seat"))(trip.take_seat)
+        first = publish("trip.asked", {}, key="ann")
+        deliver_only_to_the_inbox()
+        row = InboxMessage.objects.get()
+        publish(FLOW_FAILED, {"error": "x"}, headers={"correlationid": str(first)})
+
+        def work():
+            try:
+                at_end.set()
+                deliver_only_to_the_inbox()
+                Handling("default", lease=LEASE).turn()
+            finally:
+                connections.close_all()
+                ended.set()
+
+        with transaction.atomic():
+            # What a handler's transaction has done when it is about to commit.
+            ledger.effect("ann", "seat")
+            InboxMessage.objects.filter(pk=row.pk).update(
+                status="done", result='{"number":17}', ended_at=row.received_at
+            )
+            thread = threading.Thread(target=work)
+            thread.start()
+            assert at_end.wait(20)
+            assert not ended.wait(0.5)
+        thread.join(20)
+
+    assert happened() == ["seat", "no seat {'number': 17}"]
