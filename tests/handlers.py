@@ -13,10 +13,10 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from django_saga import PermanentFailure, Received, Retry, RetryLater, handler
-from tests import ledger, participants
+from tests import choreography, ledger, participants
 from tests.models import Account
 
-__all__ = ["participants"]  # found with this module
+__all__ = ["choreography", "participants"]  # found with this module
 OFTEN = Retry(attempts=3, delay=60, jitter=0)
 
 

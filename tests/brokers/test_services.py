@@ -1,5 +1,5 @@
-"""Sagas that have another service act: real processes of two projects, each with a database of its own, which
-see each other through a real broker only.
+"""Sagas and flows that have another service act: real processes of two projects, each with a database of
+its own, which see each other through a real broker only.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ import sys
 from functools import partial
 
 import pytest
+from django.db.models import Q
 
+from django_saga import publish
+from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.states import LIVE_SAGA
-from django_saga.models import SagaInstance, SagaStep
+from django_saga.models import InboxMessage, OutboxMessage, SagaInstance, SagaStep
 from django_saga.testing import assert_message_invariants, assert_saga_invariants
+from tests.models import Effect
 from tests.processes import ROOT, environment, wait_until
 from tests.sagas.remote_sagas import DepotSaga
 
 pytestmark = [pytest.mark.crash, pytest.mark.django_db(transaction=True)]
 
+_FLOWS = 40
 # What the last step of a saga does, and what was moved for it in the end.
 ENDS = {"completed": [-2], "compensated": [-2, 2]}
 
@@ -127,3 +132,39 @@ def test_it_acts_once_however_often_either_side_dies(services):
 
     wait_until(lambda: ended() == 60)
     check(services, sagas)
+
+
+def all_at_rest(some):
+    """Whether so many flows have come to their end here, and nothing waits."""
+    ended = Effect.objects.filter(Q(kind__startswith="money") | Q(kind="no shelf")).count()
+    waits = InboxMessage.objects.filter(status="waiting").exists()
+    waits = waits or OutboxMessage.objects.filter(status="pending").exists()
+    return ended >= some and (some < _FLOWS or not waits)
+
+
+@pytest.mark.fault("F56", "F60")
+def test_a_flow_that_fails_is_undone_in_both_services_however_often_either_dies(services):
+    sides = {services.shop: services.shop(), services.depot: services.depot()}
+    for n in range(_FLOWS):
+        publish("shelf.asked", {"number": 2, "fails": n % 2 == 0}, key=f"order {n}")
+
+    for deaths in range(6):
+        wait_until(partial(all_at_rest, 5 * deaths + 2))
+        start = list(sides)[deaths % 2]
+        sides[start].kill9()
+        sides[start] = start()
+    wait_until(partial(all_at_rest, _FLOWS))
+    moved = wait_until(lambda: services.moved() if settled(services.moved()) else None)
+
+    assert moved == {f"order {n}": [-2, 2] if n % 2 == 0 else [-2] for n in range(_FLOWS)}
+    for n in range(_FLOWS):
+        kinds = set(Effect.objects.filter(key=f"order {n}").values_list("kind", flat=True))
+        assert kinds == {"shelf", "no shelf" if n % 2 == 0 else "money after shelves, depot"}
+    assert Effect.objects.count() == 2 * _FLOWS
+    assert OutboxMessage.objects.filter(topic=FLOW_FAILED).count() == _FLOWS // 2
+    assert_message_invariants()
+
+
+def settled(moved):
+    """Whether the depot has had back all that belongs to flows that failed."""
+    return sum(map(sum, moved.values())) == -2 * (_FLOWS // 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_saga import Command, PermanentFailure, participant
+from django_saga import Command, PermanentFailure, Received, handler, participant
 from tests.depot.models import Movement
 
 
@@ -22,3 +22,17 @@ def take(command: Command) -> Any:
 def put_back(command: Command) -> None:
     """Put it back."""
     Movement.objects.create(order=str(command.saga_id), number=command.result["taken"])
+
+
+def take_back(message: Received, result: Any) -> None:
+    """Have what was sent come back."""
+    Movement.objects.create(order=message.context["order"], number=result["sent"])
+
+
+@handler("depot.wanted", consumer="depot", compensation=take_back)
+def send(message: Received) -> Any:
+    """Send something to a shelf; nobody asked the depot in particular."""
+    number = message.payload["number"]
+    Movement.objects.create(order=message.context["order"], number=-number)
+    message.publish("depot.sent", message.payload, key=message.key)
+    return {"sent": number}

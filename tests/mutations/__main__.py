@@ -20,10 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutations import constructs, messages, participants, table
+from tests.mutations import constructs, flows, messages, participants, table
 from tests.mutations.mutation import Mutation
 
-MUTATIONS = (*table.MUTATIONS, *constructs.MUTATIONS, *messages.MUTATIONS, *participants.MUTATIONS)
+MUTATIONS = (
+    *table.MUTATIONS,
+    *constructs.MUTATIONS,
+    *messages.MUTATIONS,
+    *participants.MUTATIONS,
+    *flows.MUTATIONS,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _COPIED = ("django_saga", "example_project", "tests", "pyproject.toml")

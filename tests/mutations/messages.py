@@ -58,14 +58,13 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/messaging/handling.py",
-                "            inbox.finish(using, [row.id for row in rows[:done]])\n",
-                "",
+                "            if handled and inbox.finish(using, handled) != len(handled):\n",
+                "            if not all(handled):\n",
             ),
             Edit(
                 "django_saga/messaging/handling.py",
                 '        fault_point("inbox.after_commit")\n',
-                "        inbox.finish(using, [row.id for row in rows[:done]])\n"
-                '        fault_point("inbox.after_commit")\n',
+                '        inbox.finish(using, handled)\n        fault_point("inbox.after_commit")\n',
             ),
         ),
         "tests/sweep/test_post.py"

@@ -65,6 +65,12 @@ def by_post(mode: str, at: int) -> Job:
     return told(points)
 
 
+def by_flow(mode: str, at: int) -> Job:
+    """Have flows of sweeps go on, and nothing else; strike at point ``at``."""
+    with _for_the_sweep_alone():
+        return by_post(mode, at)
+
+
 def _for_the_sweep_alone() -> AbstractContextManager[None]:
     """Have messages handled for consumers of sweeps alone: others only cost queries."""
     known = handlers.all()
@@ -96,6 +102,12 @@ def finish_post() -> Job:
         ended = by_post(Mode.NOTHING, 0)
     _let_leases_run_out()
     return ended
+
+
+def finish_flow() -> Job:
+    """Have what is left of flows of sweeps go on, once the leases of those who died have run out."""
+    with _for_the_sweep_alone():
+        return finish_post()
 
 
 def by_pruning(mode: str, at: int) -> Job:

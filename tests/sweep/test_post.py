@@ -8,7 +8,9 @@ import pytest
 from django.db import connection
 
 from django_saga import publish
+from django_saga.core.flows import FLOW_FAILED
 from django_saga.models import InboxMessage, OutboxMessage
+from django_saga.testing import assert_message_invariants
 from tests.models import Effect
 from tests.sweep.points import DROPS, KILLS
 
@@ -75,3 +77,36 @@ def test_pruning_takes_nothing_that_is_not_done_and_lets_no_duplicate_in_whereve
         kinds = Effect.objects.filter(key=key).order_by("id").values_list("kind", flat=True)
         assert list(kinds) == ["0", "1", "2", "3"], key
         assert InboxMessage.objects.get(key=f"dead {key}").status == "dead"
+
+
+@pytest.mark.fault("F60")
+@pytest.mark.parametrize("mode", [*KILLS, *DROPS])
+def test_a_flow_that_fails_is_undone_once_whatever_happens_on_the_way(fork, ledger, mode):
+    if mode in DROPS and connection.vendor == "sqlite":
+        pytest.skip("SQLite has no connection that could be lost")
+    publish("sweep.flow.asked", {}, key="first")
+    fork.run("by_flow", mode="nothing", at=0)  # makes the rows that are made once
+    publish("sweep.flow.asked", {}, key="unharmed")
+    keys = ["first", "unharmed"]
+
+    for at, point in fork.points(mode, "by_flow"):
+        key = f"{at} {point[-150:]}"
+        publish("sweep.flow.asked", {}, key=key)
+        fork.strike(mode, at, "by_flow")
+        fork.run("finish_flow")
+        keys.append(key)
+
+    assert len(keys) > 20
+    for key in keys:
+        kinds = list(Effect.objects.filter(key=key).order_by("id").values_list("kind", flat=True))
+        assert kinds[:2] == ["seat", "room"], key
+        assert sorted(kinds[2:]) == ["no room", "no seat"], key
+    assert set(OutboxMessage.objects.values_list("status", flat=True)) == {"published"}
+    statuses = InboxMessage.objects.values_list("topic", "status").distinct()
+    assert dict(statuses) == {
+        "sweep.flow.asked": "undone",
+        "sweep.flow.seated": "undone",
+        "sweep.flow.housed": "failed",
+        FLOW_FAILED: "done",
+    }
+    assert_message_invariants()
