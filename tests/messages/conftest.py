@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from django_saga.core.messages import Message
+from django_saga.dsl.handler import handlers
 from django_saga.exceptions import BrokerUnavailable, MessageHeld, MessageRefused, SagaError
 from django_saga.messaging.handling import Handling
 from django_saga.messaging.relay import Relay
@@ -96,3 +97,12 @@ def _message_invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("django_db") and not request.node.get_closest_marker("tampers"):
         assert_message_invariants()
+
+
+@pytest.fixture
+def trip() -> Iterator[Any]:
+    """A trip that can be asked for, and nothing else."""
+    from tests.messages.trip import Trip
+
+    with handlers.isolated():
+        yield Trip()

@@ -3,101 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
-from datetime import timedelta
-from uuid import uuid4
 
 import pytest
-from django.db import connections, transaction
 
 from django_saga import FlowFailed, NothingToUndo, PermanentFailure, handler, publish
 from django_saga.core.flows import FLOW_FAILED
-from django_saga.core.messages import part_of, stream_of
 from django_saga.dsl.handler import handlers
 from django_saga.messaging.handling import Handling
-from django_saga.messaging.relay import Relay
-from django_saga.models import InboxMessage, InboxPartition, OutboxMessage
-from django_saga.runtime import broker
+from django_saga.models import InboxMessage, OutboxMessage
 from django_saga.testing import deliver_messages
 from tests import ledger
-from tests.database.sessions import waiting_for_lock
 from tests.messages.conftest import LEASE
-from tests.models import Effect
-from tests.processes import wait_until
+from tests.messages.trip import deliver_only_to_the_inbox, happened, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Trip:
-    """Three services: the first takes a seat, the second a room, the third pays; each is a consumer."""
-
-    def __init__(self):
-        self.card = "good"
-        self.seen = []
-        self.undo = lambda message, result: None
-        with_seat = self.undoing("seat")
-        handler("trip.asked", consumer="seats", compensation=with_seat)(self.take_seat)
-        handler("seat.taken", consumer="rooms", compensation=self.undoing("room"))(self.take_room)
-        handler("room.taken", consumer="payments", compensation=self.undoing("money"))(self.pay)
-        handler("trip.paid", consumer="tickets")(self.issue)
-        handler("seat.free", consumer="seats")(self.offer_again)
-
-    def undoing(self, what):
-        def compensation(message, result):
-            self.undo(message, result)
-            ledger.effect(message.key, f"no {what} {result}")
-            if what == "seat":
-                message.publish("seat.free", {"seat": result["number"]}, key=message.key)
-
-        return compensation
-
-    def take_seat(self, message):
-        ledger.effect(message.key, "seat")
-        message.publish("seat.taken", key=message.key, context={"seat": 17})
-        return {"number": 17}
-
-    def take_room(self, message):
-        ledger.effect(message.key, "room")
-        message.publish("room.taken", key=message.key, context={"room": message.context["seat"] + 1})
-        return {"number": 5}
-
-    def pay(self, message):
-        self.seen.append((message.context, message.completed, message.correlation_id))
-        ledger.effect(message.key, "money")
-        if self.card == "bad":
-            raise FlowFailed("the card is empty")
-        message.publish("trip.paid", key=message.key)
-        return
-
-    def issue(self, message):
-        ledger.effect(message.key, "ticket")
-        if self.card == "lost":
-            raise FlowFailed("no ticket for a lost card")
-
-    def offer_again(self, message):
-        ledger.effect(message.key, f"seat {message.payload['seat']} is free")
-
-
-@pytest.fixture
-def trip():
-    """A trip that can be asked for, and nothing else."""
-    with handlers.isolated():
-        yield Trip()
-
-
-def deliver_only_to_the_inbox():
-    relay = Relay("default", ["default"], broker, lease=LEASE)
-    while relay.turn():
-        pass
-
-
-def happened(key="ann"):
-    return list(Effect.objects.filter(key=key).order_by("id").values_list("kind", flat=True))
-
-
-def states():
-    rows = InboxMessage.objects.order_by("id")
-    return {f"{row.consumer} {row.topic}": row.status for row in rows}
 
 
 def test_what_was_given_along_comes_to_the_end_of_the_flow(trip):
@@ -328,79 +247,3 @@ def test_headers_that_nobody_can_read_are_told(header, text):
 def test_a_compensation_takes_two_values():
     with pytest.raises(TypeError, match="compensation has to be a function of two values"):
         handler("trip.asked", compensation=len)  # type: ignore[arg-type]
-
-
-# --- two at the same time ------------------------------------------------------------------------
-
-
-@pytest.mark.postgres
-@pytest.mark.mariadb
-def test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect(trip):
-    at_work, turned, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def wait(message):
-        ledger.effect(message.key, "seat")
-        at_work.set()
-        assert turned.wait(20)
-        return {"number": 1}
-
-    with handlers.isolated():
-        handler("trip.asked", consumer="seats", compensation=trip.undoing("seat"))(wait)
-        first = publish("trip.asked", {}, key="ann")
-        deliver_only_to_the_inbox()
-
-        def work():
-            try:
-                Handling("default", lease=LEASE).turn()
-            finally:
-                connections.close_all()
-                ended.set()
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        assert at_work.wait(20)
-        publish(FLOW_FAILED, {"error": "x"}, headers={"correlationid": str(first)})
-        deliver_only_to_the_inbox()
-        Handling("default", lease=LEASE).turn()
-        turned.set()
-        thread.join(20)
-        assert ended.is_set()
-
-    assert happened() == []
-    assert states() == {"seats trip.asked": "refused", f"seats {FLOW_FAILED}": "done"}
-
-
-@pytest.mark.postgres
-def test_a_flow_is_not_turned_back_before_a_handler_that_is_about_to_commit(trip):
-    with handlers.isolated():
-        handler("trip.asked", consumer="seats", compensation=trip.undoing("seat"))(trip.take_seat)
-        first = publish("trip.asked", {}, key="ann")
-        deliver_only_to_the_inbox()
-        Handling("default", lease=LEASE)  # makes the partitions
-        row = InboxMessage.objects.get()
-        # Its worker has its partition; the failure comes in another one.
-        InboxPartition.objects.filter(number=row.part_number).update(
-            owner=uuid4(), leased_until=row.received_at + timedelta(hours=1)
-        )
-        key = next(key for key in "abc" if part_of(stream_of(FLOW_FAILED, key)) != row.part_number)
-        publish(FLOW_FAILED, {"error": "x"}, key=key, headers={"correlationid": str(first)})
-        deliver_only_to_the_inbox()
-
-        def turn_back():
-            try:
-                Handling("default", lease=LEASE).turn()
-            finally:
-                connections.close_all()
-
-        with transaction.atomic():
-            # What a handler's transaction has done when it is about to commit.
-            ledger.effect("ann", "seat")
-            InboxMessage.objects.filter(pk=row.pk).update(
-                status="done", result='{"number":17}', ended_at=row.received_at
-            )
-            thread = threading.Thread(target=turn_back)
-            thread.start()
-            wait_until(waiting_for_lock)
-        thread.join(20)
-
-    assert happened() == ["seat", "no seat {'number': 17}"]

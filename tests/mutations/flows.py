@@ -8,6 +8,7 @@ _HANDLING = "django_saga/messaging/handling.py"
 _FLOWS = "django_saga/messaging/flows.py"
 _STORE = "django_saga/store/flows.py"
 _TESTS = "tests/messages/test_choreography.py"
+_RACES = "tests/messages/test_turning_back.py"
 
 MUTATIONS = (
     Mutation(
@@ -20,19 +21,19 @@ MUTATIONS = (
                 "            if handled and inbox.finish(using, handled) < 0:\n",
             ),
         ),
-        f"{_TESTS}::test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect",
+        f"{_RACES}::test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect",
     ),
     Mutation(
         "M92",
         "whoever turns a flow back leaves what waits as it is",
         (Edit(_FLOWS, "            late.append(row.pk)\n", "            pass\n"),),
-        f"{_TESTS}::test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect",
+        f"{_RACES}::test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect",
     ),
     Mutation(
         "M93",
         "a flow is turned back without a look at what is about to be committed",
         (Edit(_STORE, ".select_for_update()", ""),),
-        f"{_TESTS}::test_a_flow_is_not_turned_back_before_a_handler_that_is_about_to_commit",
+        f"{_RACES}::test_a_flow_is_not_turned_back_before_a_handler_that_is_about_to_commit",
     ),
     Mutation(
         "M94",
