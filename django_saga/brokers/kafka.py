@@ -1,8 +1,8 @@
 """Kafka: the key of a message says its partition, each consumer is a group, offsets are committed by hand.
 
-``kafka://user:password@host:9092,other:9092?create=no``; options whose names have a dot go to librdkafka. A
-message is sent when the one before it in its lane is on all replicas in sync. An offset is committed up to
-the first message that is not acknowledged, so nothing before it is passed over.
+``kafka://user:password@host:9092,other:9092?create=no&format=binary``; options whose names have a dot go
+to librdkafka. A message is sent when the one before it in its lane is on all replicas in sync. An offset is
+committed up to the first message that is not acknowledged, so nothing before it is passed over.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_saga.brokers import address
 from django_saga.brokers.waves import send_in_waves
-from django_saga.core import envelope
 from django_saga.core.messages import Message
+from django_saga.core.wire import Parcel, packed
 from django_saga.exceptions import BrokerUnavailable, MessageRefused, SagaError
 from django_saga.ports import BrokerFeatures
 
@@ -81,10 +81,10 @@ class Sender:
         """Send messages of different lanes, and wait for the cluster's word for all of them."""
         receipts: dict[int, SagaError | None] = {}
         limit = self._cluster.options["max_message_bytes"]
-        bodies = [envelope.write(message) for message in wave]
-        for at, body in enumerate(bodies):
-            if len(body) > limit:
-                receipts[at] = MessageRefused(f"{len(body):,} bytes; the broker takes {limit:,}")
+        parcels = [packed(message, self._cluster.options["format"]) for message in wave]
+        for at, parcel in enumerate(parcels):
+            if parcel.size > limit:
+                receipts[at] = MessageRefused(f"{parcel.size:,} bytes; the broker takes {limit:,}")
         try:
             missing = self._cluster.missing({each.topic for each in wave})
         except BrokerUnavailable as error:
@@ -92,18 +92,18 @@ class Sender:
         for at, message in enumerate(wave):
             if message.topic in missing:
                 receipts[at] = MessageRefused(f"topic {message.topic}: {missing[message.topic]}")
-        errors = self._attempt(wave, bodies, [at for at in range(len(wave)) if at not in receipts])
+        errors = self._attempt(wave, parcels, [at for at in range(len(wave)) if at not in receipts])
         large = [at for at, error in errors.items() if error is not None and error.code() in TOO_LARGE]
         if len(errors) > 1:
             # The cluster refuses all that shared a batch with it: each is asked for alone.
             for at in large:
-                errors |= self._attempt(wave, bodies, [at])
+                errors |= self._attempt(wave, parcels, [at])
         for at, said in errors.items():
             receipts[at] = self._receipt(wave[at], said)
         return [receipts[at] for at in range(len(wave))]
 
     def _attempt(
-        self, wave: Sequence[Message], bodies: list[bytes], places: list[int]
+        self, wave: Sequence[Message], parcels: list[Parcel], places: list[int]
     ) -> dict[int, KafkaError | None]:
         """Send some of a wave. Gives what became of each."""
         errors: dict[int, KafkaError | None] = {}
@@ -114,9 +114,9 @@ class Sender:
             try:
                 producer.produce(
                     wave[at].topic,
-                    bodies[at],
+                    parcels[at].body,
                     key=wave[at].key,
-                    headers=[("content-type", envelope.CONTENT_TYPE.encode()), ("id", wave[at].id.encode())],
+                    headers=_headers(wave[at], parcels[at]),
                     on_delivery=partial(_note, errors, at),
                 )
             except (KafkaException, BufferError) as error:
@@ -161,6 +161,11 @@ class Sender:
         if producer is not None:
             producer.purge()
             producer.flush(0)
+
+
+def _headers(message: Message, parcel: Parcel) -> list[tuple[str, bytes]]:
+    known = {**parcel.headers, "content-type": parcel.content_type, "id": message.id}
+    return [(name, value.encode()) for name, value in known.items()]
 
 
 def _note(errors: dict[int, KafkaError | None], at: int, error: KafkaError | None, message: Any) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 from django.core.exceptions import ImproperlyConfigured
 
 from django_saga.brokers import address
+from django_saga.core.wire import Format
 from django_saga.exceptions import BrokerUnavailable
 
 OPTIONS: address.Options = {
@@ -19,6 +20,7 @@ OPTIONS: address.Options = {
     "partitions": (int, -1),  # of topics that are created: what the cluster has set
     "replication": (int, -1),
     "max_message_bytes": (int, 1_000_000),
+    "format": (Format, Format.STRUCTURED),
     "timeout": (float, 10.0),
     "session_timeout": (float, 10.0),
 }

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from django_saga.brokers.kafka_cluster import NO_TOPIC, Cluster, as_away, code_of
+from django_saga.core.wire import opened
 from django_saga.ports import Delivery
 
 # The partition is somebody else's by now, or will be: what was not committed comes again, to whoever has it.
@@ -167,7 +168,20 @@ class KafkaSubscription:
         if progress is not None:
             progress.open[message.offset()] = None
             progress.next = message.offset() + 1
-            self._came.append(Record(message.topic(), message.value() or b"", message.offset(), progress))
+            self._came.append(Record(message.topic(), self._opened(message), message.offset(), progress))
+
+    def _opened(self, message: Any) -> bytes:
+        headers = {name: (value or b"").decode("utf-8", "replace") for name, value in message.headers() or ()}
+        key = message.key()
+        return opened(
+            message.topic(),
+            message.value() or b"",
+            headers,
+            content_type=headers.pop("content-type", ""),
+            form=self._cluster.options["format"],
+            fallback_id=f"{message.partition()}/{message.offset()}",
+            key=None if key is None else bytes(key).decode("utf-8", "replace"),
+        )
 
     def _look_after_it(self) -> None:
         """Ask whether the cluster is there: librdkafka goes on trying, and says nothing to those who wait."""

@@ -1,8 +1,8 @@
 """RabbitMQ: one topic exchange, a durable queue for each consumer, and confirms awaited for what is sent.
 
-``amqp://user:password@host:5672/vhost?exchange=django_saga``. A queue has a single active consumer, so that
-order holds: of several subscriptions one is given messages, the next when that one is gone. A queue that is
-there already is used as it is.
+``amqp://user:password@host:5672/vhost?exchange=django_saga&format=binary``. A queue has a single active
+consumer, so that order holds: of several subscriptions one is given messages, the next when that one is gone.
+A queue that is there already is used as it is.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_saga.brokers import address
 from django_saga.brokers.waves import send_in_waves
-from django_saga.core import envelope
 from django_saga.core.messages import Message
+from django_saga.core.wire import Format, Parcel, opened, packed
 from django_saga.exceptions import BrokerUnavailable, MessageRefused, SagaError
 from django_saga.ports import BrokerFeatures, Delivery
 
@@ -35,6 +35,7 @@ except ImportError as error:
 
 _OPTIONS: address.Options = {
     "exchange": (str, "django_saga"),
+    "format": (Format, Format.STRUCTURED),
     "queue": (address.one_of("quorum", "classic"), "quorum"),
     "prefetch": (int, 1_000),
     "max_message_bytes": (int, 16 * 1024 * 1024),  # what RabbitMQ 4 takes
@@ -45,6 +46,8 @@ _OPTIONS: address.Options = {
 }
 # How often a subscription and its broker hear of each other at least, in seconds.
 _HEARTBEAT = 60
+# Of attributes among headers, by CloudEvents' binding for AMQP.
+_PREFIX = "cloudEvents_"
 _NOT_FOUND, _PRECONDITION_FAILED = 404, 406
 
 _connection: Any = Connection
@@ -150,30 +153,30 @@ class Sender:
         """Send messages of different lanes, and wait for the broker's word for all of them."""
         receipts: dict[int, SagaError | None] = {}
         limit = self._server.options["max_message_bytes"]
-        bodies = [envelope.write(message) for message in wave]
-        for at, body in enumerate(bodies):
-            if len(body) > limit:
-                receipts[at] = MessageRefused(f"{len(body):,} bytes; the broker takes {limit:,}")
+        parcels = [packed(message, self._server.options["format"], _PREFIX) for message in wave]
+        for at, parcel in enumerate(parcels):
+            if parcel.size > limit:
+                receipts[at] = MessageRefused(f"{parcel.size:,} bytes; the broker takes {limit:,}")
         fresh = self._connection is None
-        error = self._attempt(wave, bodies, receipts)
+        error = self._attempt(wave, parcels, receipts)
         stale = not fresh and not self._blocked and not isinstance(error, (*_CHANNEL_ERRORS, TimeoutError))
         if error is not None and stale:
             # The connection was lost since it was used: nothing behind these was sent, so once more is safe.
-            error = self._attempt(wave, bodies, receipts)
+            error = self._attempt(wave, parcels, receipts)
         if isinstance(error, _CHANNEL_ERRORS):
-            self._one_by_one(wave, bodies, receipts)
+            self._one_by_one(wave, parcels, receipts)
         for at in range(len(wave)):
             if at not in receipts:
                 receipts[at] = _as_away(error)
         return [receipts[at] for at in range(len(wave))]
 
     def _one_by_one(
-        self, wave: Sequence[Message], bodies: list[bytes], receipts: dict[int, SagaError | None]
+        self, wave: Sequence[Message], parcels: list[Parcel], receipts: dict[int, SagaError | None]
     ) -> None:
         """RabbitMQ closed the channel for one of them and does not say which: ask for each alone."""
         for at in [at for at in range(len(wave)) if at not in receipts]:
             alone: dict[int, SagaError | None] = {}
-            error = self._attempt([wave[at]], [bodies[at]], alone)
+            error = self._attempt([wave[at]], [parcels[at]], alone)
             code = getattr(error, "reply_code", None)
             if alone:
                 receipts[at] = alone[0]
@@ -183,7 +186,7 @@ class Sender:
                 return
 
     def _attempt(
-        self, wave: Sequence[Message], bodies: list[bytes], receipts: dict[int, SagaError | None]
+        self, wave: Sequence[Message], parcels: list[Parcel], receipts: dict[int, SagaError | None]
     ) -> Exception | None:
         """Send what has no receipt yet. Gives what ended it; then the connection is gone."""
         self._wave, self._receipts, self._waiting, self._returned = wave, receipts, {}, {}
@@ -193,7 +196,7 @@ class Sender:
                 if at not in receipts and not self._blocked:
                     self._tag += 1
                     self._waiting[self._tag] = at
-                    self._publish(channel, message, bodies[at])
+                    self._publish(channel, message, parcels[at])
             self._await_confirms()
         except _AWAY as error:
             self._drop()
@@ -216,11 +219,11 @@ class Sender:
             self._channel = channel
         return self._channel
 
-    def _publish(self, channel: Any, message: Message, body: bytes) -> None:
+    def _publish(self, channel: Any, message: Message, parcel: Parcel) -> None:
         prepared = channel.prepare_message(
-            body,
-            content_type=envelope.CONTENT_TYPE,
-            headers={"id": message.id, "source": message.source},
+            parcel.body,
+            content_type=parcel.content_type,
+            headers={"id": message.id, "source": message.source, **parcel.headers},
             properties={
                 "delivery_mode": 2,
                 "message_id": message.id,
@@ -279,6 +282,7 @@ class RabbitSubscription:
 
     def __init__(self, server: Server, consumer: str, topics: Sequence[str]) -> None:
         self._prefetch = server.options["prefetch"]
+        self._format = server.options["format"]
         self._came: deque[Letter] = deque()
         self._open: dict[int, None] = {}  # tags that are not acknowledged, oldest first
         self.connection = server.connect(heartbeat=_HEARTBEAT)
@@ -342,14 +346,21 @@ class RabbitSubscription:
         self._channel.basic_qos(0, self._prefetch, False)
 
     def _on_message(self, message: Any) -> None:
-        body = message.body
-        letter = Letter(
-            message.delivery_info["routing_key"],
-            body.encode() if isinstance(body, str) else bytes(body),
-            message.delivery_tag,
-        )
+        letter = Letter(message.delivery_info["routing_key"], self._opened(message), message.delivery_tag)
         self._came.append(letter)
         self._open[letter.tag] = None
+
+    def _opened(self, message: Any) -> bytes:
+        body, properties = message.body, message.properties
+        headers = properties.get("application_headers") or {}
+        return opened(
+            message.delivery_info["routing_key"],
+            body.encode() if isinstance(body, str) else bytes(body),
+            {name: value for name, value in headers.items() if isinstance(value, str)},
+            content_type=properties.get("content_type") or "",
+            form=self._format,
+            fallback_id=properties.get("message_id") or "",
+        )
 
 
 def _declare(server: Server, connection: Any, queue: str) -> Any:

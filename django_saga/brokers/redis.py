@@ -1,7 +1,8 @@
 """Redis Streams: one stream for each topic, one consumer group for each consumer.
 
-``redis://host:6379/0?prefix=saga:``; ``prefix`` stands before the names of topics, and what else follows the
-question mark goes to redis-py. A stream is trimmed up to what all of its groups have acknowledged.
+``redis://host:6379/0?prefix=saga:&format=binary``; ``prefix`` stands before the names of topics, and what
+else follows the question mark goes to redis-py. A stream is trimmed up to what all of its groups have
+acknowledged.
 
 One subscription of a consumer at a time is given messages, so that order holds; a key that it keeps alive
 says which. Storing what came is quick, and handling it goes side by side in all workers. The scripts look at
@@ -19,8 +20,8 @@ from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_saga.core import envelope
 from django_saga.core.messages import Message
+from django_saga.core.wire import Format, Parcel, opened, packed
 from django_saga.exceptions import BrokerUnavailable, MessageHeld, MessageRefused, SagaError
 from django_saga.ports import BrokerFeatures, Delivery
 
@@ -34,16 +35,22 @@ except ImportError as error:
 _TIMEOUT = 10.0  # of one command, in seconds
 _LEASE = 10_000  # how long a subscription that says nothing keeps others out, in milliseconds
 _STAND_BY = 2.5  # how often one that is kept out looks whether it may take over, in seconds
+# Fields of an entry; those beside are headers.
+_BODY, _KIND = b"body", "content-type"
 # How many acknowledged messages a subscription leaves in a stream before it has them trimmed.
 _TRIM = 1_000
 
 # Adds entries one by one and stops at the first that fails: gives how many were added, and the error.
+# ARGV: for each, how many words its fields and values are, and these.
 _ADD = """
-for at = 1, #ARGV do
-    local done = redis.pcall('XADD', KEYS[1], '*', 'body', ARGV[at])
-    if type(done) == 'table' and done.err then return {at - 1, done.err} end
+local at, added = 1, 0
+while at <= #ARGV do
+    local last = at + ARGV[at]
+    local done = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, at + 1, last))
+    if type(done) == 'table' and done.err then return {added, done.err} end
+    at, added = last + 1, added + 1
 end
-return {#ARGV}
+return {added}
 """
 # Gives entries to who holds the key: first those given to somebody before and not acknowledged.
 # KEYS: the key, the stream. ARGV: who asks, the lease, the group, how many, whether old ones are wanted.
@@ -82,6 +89,7 @@ class RedisBroker:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
         self.prefix = options.pop("prefix", "saga:")
+        self._format = _format(options.pop("format", Format.STRUCTURED))
         plain = urlunsplit(parts._replace(query=urlencode(options)))
         self.client = redis.Redis.from_url(
             plain, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT / 3, health_check_interval=30
@@ -113,9 +121,9 @@ class RedisBroker:
         """Add messages of one topic; what is refused costs its own lane only. Gives what ended it, if any."""
         left = places
         while left:
-            bodies = [envelope.write(messages[at]) for at in left]
+            words = [word for at in left for word in _fields(packed(messages[at], self._format))]
             try:
-                answer: Any = self._add(keys=[self.prefix + topic], args=bodies)
+                answer: Any = self._add(keys=[self.prefix + topic], args=words)
             except redis.RedisError as error:
                 return _all_away(error, left, receipts)
             done = int(answer[0])
@@ -135,7 +143,7 @@ class RedisBroker:
 
     def subscribe(self, consumer: str, topics: Sequence[str]) -> RedisSubscription:
         """Give what ``consumer`` gets of ``topics``, from the oldest message that is still there."""
-        return RedisSubscription(self.client, self.prefix, consumer, topics)
+        return RedisSubscription(self.client, self.prefix, consumer, topics, self._format)
 
     def close(self) -> None:
         """Close the connections."""
@@ -145,8 +153,11 @@ class RedisBroker:
 class RedisSubscription:
     """What one consumer gets."""
 
-    def __init__(self, client: redis.Redis, prefix: str, consumer: str, topics: Sequence[str]) -> None:
+    def __init__(
+        self, client: redis.Redis, prefix: str, consumer: str, topics: Sequence[str], form: Format
+    ) -> None:
         self._client = client
+        self._format = form
         self._consumer = consumer
         self._me = uuid4().hex
         self._key = f"{prefix}active:{consumer}"
@@ -207,12 +218,24 @@ class RedisSubscription:
         if old:
             self._old[stream] = b"" if answer[1] == b"0-0" else answer[1]
         entries = [
-            Entry(topic, bytes(fields[1]), entry_id)
+            Entry(topic, self._opened(topic, entry_id, fields), entry_id)
             for entry_id, fields in (each for each in answer[2] if each and each[1])
         ]
         if entries:
             self._seen[stream] = max(self._seen.get(stream, b"0-0"), entries[-1].id, key=_order)
         return True, entries
+
+    def _opened(self, topic: str, entry_id: bytes, fields: Sequence[bytes]) -> bytes:
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        body = bytes(values.pop(_BODY, b""))
+        headers = {
+            bytes(name).decode("utf-8", "replace"): bytes(value).decode("utf-8", "replace")
+            for name, value in values.items()
+        }
+        kind = headers.pop(_KIND, "")
+        return opened(
+            topic, body, headers, content_type=kind, form=self._format, fallback_id=entry_id.decode()
+        )
 
     def _wait(self, wait: timedelta) -> None:
         """Wait until something is added. It is only looked at here: taking it needs the key."""
@@ -266,6 +289,24 @@ class RedisSubscription:
             self._client.eval(_LEAVE, 1, self._key, self._me)
         except redis.RedisError:
             return  # its lease runs out
+
+
+def _format(text: str) -> Format:
+    try:
+        return Format(text)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"The URL of a redis: broker has a format {text!a:.40}; there are {', '.join(Format)}."
+        ) from None
+
+
+def _fields(parcel: Parcel) -> list[str | int | bytes]:
+    """Give the words of an entry, and before them how many they are."""
+    words: list[str | int | bytes] = [_BODY, parcel.body]
+    for name, value in {**parcel.headers, _KIND: parcel.content_type}.items():
+        if name != "body":
+            words += [name, value]
+    return [len(words), *words]
 
 
 def _order(entry_id: bytes) -> tuple[int, int]:

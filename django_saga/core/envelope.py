@@ -20,6 +20,7 @@ from django_saga.core.names import MAX_KEY_LENGTH, fit_rule, fits, name_problem
 from django_saga.exceptions import MalformedMessage
 
 CONTENT_TYPE = "application/cloudevents+json"
+JSON = "application/json"
 # What an attribute may be called, and what is none of the sender's.
 _ATTRIBUTE = re.compile("[a-z0-9]{1,20}")
 _STANDARD = ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema")
@@ -27,15 +28,15 @@ _EXTENSIONS = ("partitionkey", "sequence", "sequencetype", "sagastream", "sagahe
 _OWN = frozenset([*_STANDARD, *_EXTENSIONS, "data", "data_base64"])
 
 
-def write(message: Message) -> bytes:
-    """Give ``message`` as bytes, which ``read`` turns back into the same message."""
-    event: dict[str, Any] = {
+def attributes(message: Message) -> dict[str, str]:
+    """Give all but the data, by the names of CloudEvents."""
+    event = {
         "specversion": "1.0",
         "id": message.id,
         "source": message.source,
         "type": message.topic,
         "time": message.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        "datacontenttype": "application/json",
+        "datacontenttype": JSON,
     }
     if message.key is not None:
         event["subject"] = event["partitionkey"] = message.key
@@ -49,15 +50,25 @@ def write(message: Message) -> bytes:
             others[name] = value
     if others:
         event["sagaheaders"] = json.dumps(others, separators=(",", ":"))
+    return event
+
+
+def write(message: Message) -> bytes:
+    """Give ``message`` as bytes, which ``read`` turns back into the same message."""
     # The data is JSON already: put in its place as it is.
-    head = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    head = json.dumps(attributes(message), ensure_ascii=False, separators=(",", ":"))
     return f'{head[:-1]},"data":{message.data}}}'.encode()
 
 
 def read(body: bytes) -> Message:
     """Give the message in ``body``. Raises ``MalformedMessage``."""
+    return message_of(parsed(body))
+
+
+def parsed(body: bytes) -> Any:
+    """Read JSON. Raises ``MalformedMessage``."""
     try:
-        return _read(json.loads(body, parse_constant=_refuse))
+        return json.loads(body, parse_constant=_refuse)
     except RecursionError:
         raise MalformedMessage("nested too deeply") from None
     except ValueError as error:
@@ -68,7 +79,15 @@ def _refuse(constant: str) -> None:
     raise MalformedMessage(f"{constant} is no JSON")
 
 
-def _read(event: Any) -> Message:
+def message_of(event: Any) -> Message:
+    """Give the message that attributes and data make. Raises ``MalformedMessage``."""
+    try:
+        return _message_of(event)
+    except RecursionError:
+        raise MalformedMessage("nested too deeply") from None
+
+
+def _message_of(event: Any) -> Message:
     if not isinstance(event, dict):
         raise MalformedMessage(f"a JSON {type(event).__name__}, not an object")
     if event.get("specversion") != "1.0":

@@ -7,7 +7,19 @@ from uuid import uuid4
 
 import pytest
 
+from tests.brokers.kafka_cluster import MockCluster
+from tests.brokers.rabbit_server import _shared_server, rabbit, rabbit_name, rabbit_url
 from tests.brokers.redis_server import redis_url
+
+__all__ = ["_shared_server", "rabbit", "rabbit_name", "rabbit_url"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster() -> Iterator[MockCluster]:
+    """A Kafka."""
+    made = MockCluster()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

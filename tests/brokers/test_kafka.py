@@ -27,10 +27,8 @@ OPTIONS = "create=no&timeout=3&session_timeout=2&max_message_bytes=200000"
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[MockCluster]:
-    made = MockCluster()
-    yield made
-    made.close()
+def cluster(kafka_cluster: MockCluster) -> MockCluster:
+    return kafka_cluster
 
 
 @pytest.fixture
