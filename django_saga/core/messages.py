@@ -22,6 +22,8 @@ PARTITIONS = 32
 CORRELATION = "correlationid"
 CAUSATION = "causationid"
 CONSUMER = "sagaconsumer"
+# Of W3C Trace Context: who adds nothing to a trace passes it on.
+TRACE = ("traceparent", "tracestate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

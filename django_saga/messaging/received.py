@@ -12,7 +12,15 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 
 from django_saga.core import flows
-from django_saga.core.messages import CAUSATION, CONSUMER, CORRELATION, MAX_ID_LENGTH, Message, stored_id
+from django_saga.core.messages import (
+    CAUSATION,
+    CONSUMER,
+    CORRELATION,
+    MAX_ID_LENGTH,
+    TRACE,
+    Message,
+    stored_id,
+)
 from django_saga.dsl.handler import Handler
 from django_saga.engine import publishing
 
@@ -105,8 +113,8 @@ class Received:
     ) -> UUID:
         """Publish what follows from this message, in the transaction of the handler.
 
-        As ``django_saga.publish``; the message carries on this one's correlation id and its context, to which
-        ``context`` is added.
+        As ``django_saga.publish``; the message carries on this one's correlation id, its trace, and its
+        context, to which ``context`` is added.
         """
         known = {**self._carried(), **(headers or {})}
         carried = {**self.context, **(context or {})}
@@ -127,8 +135,9 @@ class Received:
         return await sync_to_async(self.publish)(topic, payload, key=key, headers=headers, context=context)
 
     def _carried(self) -> dict[str, str]:
-        consumer = self._handler.consumer
-        marks = {CORRELATION: self.correlation_id, CAUSATION: self._known_as, CONSUMER: consumer}
+        consumer, headers = self._handler.consumer, self._message.headers
+        marks = {name: headers[name] for name in TRACE if name in headers}
+        marks |= {CORRELATION: self.correlation_id, CAUSATION: self._known_as, CONSUMER: consumer}
         if self._undoes or not flows.goes_forward(self._message):
             return {**marks, flows.TURNED: "1"}
         return {**marks, flows.COMPLETED: json.dumps([*self.completed, consumer], separators=(",", ":"))}

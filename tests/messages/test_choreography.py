@@ -27,6 +27,15 @@ def test_what_was_given_along_comes_to_the_end_of_the_flow(trip):
     assert trip.seen == [({"order": 42, "seat": 17, "room": 18}, ("seats", "rooms"), str(first))]
 
 
+def test_a_trace_is_passed_on(trip):
+    trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "a=1"}
+    publish("trip.asked", {}, key="ann", headers=trace)
+    deliver_messages()
+
+    sent = [json.loads(row.headers) for row in OutboxMessage.objects.all()]
+    assert [{name: each.get(name) for name in trace} for each in sent] == [trace] * 4
+
+
 def test_a_flow_that_fails_is_undone_by_all_who_took_part_and_by_nobody_else(trip):
     publish("trip.asked", {}, key="bob")
     deliver_messages()
