@@ -20,7 +20,7 @@ from django_saga.dsl import payloads
 from django_saga.engine import wake
 from django_saga.exceptions import EncodingError, InvalidMessage
 from django_saga.faults import fault_point
-from django_saga.store import clock, outbox
+from django_saga.store import outbox
 from django_saga.store.outbox import Draft
 
 _DEFAULT = "default"
@@ -103,7 +103,7 @@ def draft(
 
 def write(using: str, drafts: list[Draft]) -> list[UUID]:
     """Write messages in the open transaction and have them sent once it is committed; give their ids."""
-    ids = outbox.append(using, drafts, get_settings().sender, clock.now(using))
+    ids = outbox.append(using, drafts, get_settings().sender)
     fault_point("outbox.after_insert")
     wake.after_commit(using, wake.OUTBOX)
     return ids

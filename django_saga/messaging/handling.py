@@ -84,12 +84,16 @@ class Handling:
         self._next += 1
         order = [consumers[(self._next + at) % len(consumers)] for at in range(len(consumers))]
         # Nothing is written to find out that there is nothing.
-        served = [self._serve(consumer) for consumer in inbox.with_work(self._using, order)]
+        found, now = inbox.with_work(self._using, order)
+        served = []
+        for consumer in found:
+            # Asked anew for each but the first: what came before may have taken longer than a lease.
+            served.append(self._serve(consumer, now or clock.now(self._using)))
+            now = None
         return any(served)
 
-    def _serve(self, consumer: str) -> bool:
-        # Asked for each: handlers of the one before may have taken longer than a lease.
-        held, rows = self._begin(consumer, clock.now(self._using))
+    def _serve(self, consumer: str, now: datetime) -> bool:
+        held, rows = self._begin(consumer, now)
         if not rows:
             return False
         fault_point("inbox.after_begin")
@@ -123,10 +127,11 @@ class Handling:
             crash = PermanentFailure(f"crash loop: its worker was lost {limit} times while it was handled")
             self._fail(consumer, held, rows[0], crash)
         elif len(rows) == 1:
-            self._handle_alone(consumer, held, rows[0])
+            if self._handle_alone(consumer, held, rows[0], last=True):
+                return
         else:
             try:
-                self._commit(consumer, held, rows)
+                self._commit(consumer, held, rows, last=True)
                 return
             except (Exception, SystemExit) as error:
                 refresh(self._using, after_error=True)
@@ -143,11 +148,11 @@ class Handling:
             elif not self._handle_alone(consumer, held, row):
                 stopped.add(row.lane)
 
-    def _handle_alone(self, consumer: str, held: Sequence[Held], row: Waiting) -> bool:
+    def _handle_alone(self, consumer: str, held: Sequence[Held], row: Waiting, *, last: bool = False) -> bool:
         """Handle one message; False when it failed."""
         for tries in range(_TRIES):
             try:
-                self._commit(consumer, held, [row])
+                self._commit(consumer, held, [row], last=last)
                 return True
             except LeaseLost:
                 return False
@@ -162,7 +167,8 @@ class Handling:
             time.sleep(random.uniform(0.01, 0.05) * 2**tries)  # noqa: S311
         raise AssertionError("unreachable")
 
-    def _commit(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting]) -> None:
+    def _commit(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting], *, last: bool) -> None:
+        """Handle messages in one transaction; the ``last`` one of a turn lets go of the partitions, too."""
         using = self._using
         began, seen, late = time.monotonic(), 0, []
         with transaction.atomic(using=using, durable=True):
@@ -185,7 +191,8 @@ class Handling:
                 flow_rows.refuse(using, late, clock.now(using))
             if seen < len(rows):
                 inbox.leave(using, [row.id for row in rows[seen:]])
-            partitions.release(using, InboxPartition, held if len(rows) > 1 else [], self._owner)
+            if last:
+                partitions.release(using, InboxPartition, held, self._owner)
             fault_point("inbox.before_commit")
         fault_point("inbox.after_commit")
 

@@ -19,7 +19,7 @@ from django_saga.dsl.handler import handlers
 from django_saga.engine import failures, wake
 from django_saga.exceptions import MalformedMessage
 from django_saga.faults import fault_point
-from django_saga.store import clock, inbox
+from django_saga.store import inbox
 from django_saga.store.inbox import Arrival
 
 
@@ -112,7 +112,7 @@ def _store(using: str, arrivals: list[Arrival]) -> int:
         return 0
     with transaction.atomic(using=using):
         fault_point("inbox.before_store")
-        new = inbox.store(using, arrivals, clock.now(using))
+        new = inbox.store(using, arrivals)
         if new:
             wake.after_commit(using, wake.INBOX)
     fault_point("inbox.after_store")

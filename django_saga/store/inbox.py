@@ -99,9 +99,9 @@ class Waiting(NamedTuple):
         return self.correlation_id or self.message_id
 
 
-def store(using: str, arrivals: Sequence[Arrival], now: datetime) -> int:
+def store(using: str, arrivals: Sequence[Arrival]) -> int:
     """Write what came, in its order, and give how many messages were new."""
-    known = _marks(using, arrivals)
+    known, now = _marks(using, arrivals)
     rows: list[sql.Row] = []
     for each in arrivals:
         first, last = known.get((each.consumer, each.stream, each.source), (0, -1))
@@ -115,25 +115,37 @@ def store(using: str, arrivals: Sequence[Arrival], now: datetime) -> int:
     return sql.insert(using, InboxMessage, _COLUMNS, rows, ignore=True)
 
 
-def _marks(using: str, arrivals: Sequence[Arrival]) -> dict[tuple[str, str | None, str], tuple[int, int]]:
+def _marks(
+    using: str, arrivals: Sequence[Arrival]
+) -> tuple[dict[tuple[str, str | None, str], tuple[int, int]], datetime]:
+    """Give what consumers have had of streams whose rows were pruned, and the time."""
+    connection = connections[using]
     streams = sorted({each.stream for each in arrivals if each.stream is not None})
     found: dict[tuple[str, str | None, str], tuple[int, int]] = {}
-    for part in sql.chunks(connections[using], streams):
-        marks = InboxStream.objects.using(using).filter(stream__in=part)
-        columns = ("consumer", "stream", "source", "first_number", "last_number")
-        for consumer, stream, source, *span in marks.values_list(*columns):
-            found[consumer, stream, source] = (span[0], span[1])
-    return found
+    now = None if streams else clock.now(using)
+    for part in sql.chunks(connection, streams):
+        these, names = sql.is_in(connection, "stream", part)
+        # One way to the server and back for both.
+        asked = (
+            f"SELECT {sql.epoch(connection)}, consumer, stream, source, first_number, last_number"
+            f" FROM (SELECT 1 AS one) AS one LEFT JOIN {sql.table(InboxStream)} ON {these}"
+        )
+        for epoch, consumer, stream, source, first, last in sql.read(using, InboxStream, (), asked, names):
+            now = clock.at(epoch)
+            if consumer is not None:
+                found[consumer, stream, source] = (first, last)
+    assert now is not None  # there is a row at least
+    return found, now
 
 
-def with_work(using: str, consumers: Sequence[str]) -> list[str]:
-    """Give those of ``consumers`` for which there is something to be handled."""
+def with_work(using: str, consumers: Sequence[str]) -> tuple[list[str], datetime | None]:
+    """Give those of ``consumers`` for which there is something to be handled, and the time of the look."""
     if not consumers:
-        return []
+        return [], None
     there = f"EXISTS(SELECT 1 FROM {sql.table(InboxMessage)} WHERE {_due(using)})"
-    asked = f"SELECT {', '.join([there] * len(consumers))}"
-    [found] = sql.read(using, InboxMessage, (), asked, list(consumers))
-    return [name for name, is_there in zip(consumers, found, strict=True) if is_there]
+    asked = f"SELECT {sql.epoch(connections[using])}, {', '.join([there] * len(consumers))}"
+    [(epoch, *found)] = sql.read(using, InboxMessage, (), asked, list(consumers))
+    return [name for name, is_there in zip(consumers, found, strict=True) if is_there], clock.at(epoch)
 
 
 def waiting(using: str, consumer: str) -> partitions.Work:

@@ -109,11 +109,12 @@ class Pending(NamedTuple):
         )
 
 
-def append(using: str, drafts: Sequence[Draft], source: str, now: datetime) -> list[UUID]:
+def append(using: str, drafts: Sequence[Draft], source: str) -> list[UUID]:
     """Write messages in the open transaction and give their ids."""
     streams = [None if draft.key is None else stream_of(draft.topic, draft.key) for draft in drafts]
     counts = Counter(stream for stream in streams if stream is not None)
-    next_number = {name: last - counts[name] for name, last in _advance(using, counts).items()}
+    lasts, now = _advance(using, counts)
+    next_number = {name: last - counts[name] for name, last in lasts.items()}
     rows: list[sql.Row] = []
     for draft, stream in zip(drafts, streams, strict=True):
         if stream is None:
@@ -129,21 +130,24 @@ def append(using: str, drafts: Sequence[Draft], source: str, now: datetime) -> l
     return [row[0] for row in rows]
 
 
-def _advance(using: str, counts: Mapping[str, int]) -> dict[str, int]:
-    """Take numbers in streams and give the last one of each, in one order for all, against deadlocks."""
+def _advance(using: str, counts: Mapping[str, int]) -> tuple[dict[str, int], datetime]:
+    """Take numbers in streams and give the last one of each, in one order for all, against deadlocks; and the
+    time.
+    """
     connection, table = connections[using], sql.table(OutboxStream)
     names = sorted(counts)
     if not names:
-        return {}
+        return {}, clock.now(using)
     if sql.has_arrays(connection):
         with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO {table} (name, last_number) SELECT * FROM unnest(%s::text[], %s::bigint[])"
                 f" ON CONFLICT (name) DO UPDATE SET last_number = {table}.last_number + EXCLUDED.last_number"
-                " RETURNING name, last_number",
+                f" RETURNING name, last_number, {sql.epoch(connection)}",
                 [names, [counts[name] for name in names]],
             )
-            return dict(cursor.fetchall())
+            rows = cursor.fetchall()
+        return {name: last for name, last, _ in rows}, clock.at(rows[0][2])
     clash = "ON CONFLICT (name) DO UPDATE SET last_number = last_number + EXCLUDED.last_number"
     if connection.vendor == "mysql":
         clash = "ON DUPLICATE KEY UPDATE last_number = last_number + VALUES(last_number)"
@@ -157,7 +161,7 @@ def _advance(using: str, counts: Mapping[str, int]) -> dict[str, int]:
     for part in sql.chunks(connection, names):
         these = OutboxStream.objects.using(using).filter(name__in=part)
         found.update(these.values_list("name", "last_number"))
-    return found
+    return found, clock.now(using)
 
 
 def pending(broker: str) -> partitions.Work:

@@ -112,8 +112,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/store/inbox.py",
-                "    known = _marks(using, arrivals)\n",
-                "    known: dict = {}\n",
+                "    known, now = _marks(using, arrivals)\n",
+                "    known, now = {}, clock.now(using)\n",
             ),
         ),
         "tests/messages/test_housekeeping.py::test_a_duplicate_older_than_what_is_kept_stays_out",
