@@ -9,12 +9,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django_saga.conf import get_settings
 from django_saga.core.commands import IDEMPOTENCY_KEY, REPLY_TO, REPLY_TOKEN, Answer, reply_topic
-from django_saga.core.envelope import CONTENT_TYPE
+from django_saga.core.envelope import CONTENT_TYPE, JSON
+from django_saga.core.flows import FLOW_FAILED, FlowFailure
+from django_saga.core.messages import CORRELATION
 from django_saga.core.waits import WaitDefinition
+from django_saga.core.wire import Format
 from django_saga.dsl.handler import Handler, handlers
 from django_saga.dsl.json_schema import JsonSchemas
 from django_saga.dsl.registry import registry
@@ -29,6 +32,8 @@ def document(title: str, version: str) -> dict[str, Any]:
     made = _Document()
     for handler in handlers.all():
         made.receive(handler)
+    for consumer in filter(handlers.compensates, handlers.consumers()):
+        made.hear(consumer)
     for saga, step, wait in _remote_steps():
         made.send(saga, step, wait)
     return {
@@ -53,15 +58,23 @@ class _Document:
 
     def receive(self, handler: Handler) -> None:
         """Add what a handler or a participant takes."""
-        data = {"$ref": f"{_SCHEMAS}Reply"} if handler.topic == self._replies else None
+        own = {self._replies: "Reply", FLOW_FAILED: "FlowFailure"}.get(handler.topic)
+        data = {"$ref": f"{_SCHEMAS}{own}"} if own else self.schemas.of(handler.input)
         headers = [IDEMPOTENCY_KEY, REPLY_TO, REPLY_TOKEN] if handler.answers else []
-        self._channel(handler.topic, data or self.schemas.of(handler.input), headers)
+        self._channel(handler.topic, data, headers)
         operation = self._operation("receive", handler.topic)
         if told := inspect.getdoc(handler.function):
             operation["summary"] = told.partition("\n")[0]
         if handler.answers:
-            operation["reply"] = {"address": {"location": f"$message.payload#/{REPLY_TO}"}}
+            operation["reply"] = {"address": {"location": _place(handler.topic, REPLY_TO)}}
         self.operations[f"{handler.consumer}.receive.{handler.topic}"] = operation
+
+    def hear(self, consumer: str) -> None:
+        """Add that a consumer hears of flows that failed, and undoes its part."""
+        self._channel(FLOW_FAILED, {"$ref": f"{_SCHEMAS}FlowFailure"}, [CORRELATION])
+        operation = self._operation("receive", FLOW_FAILED)
+        operation["summary"] = f"Have {consumer} undo what it did in a flow that failed."
+        self.operations[f"{consumer}.receive.{FLOW_FAILED}"] = operation
 
     def send(self, saga: str, step: str, wait: WaitDefinition) -> None:
         """Add the commands of a remote step."""
@@ -78,21 +91,45 @@ class _Document:
     def _channel(self, topic: str, data: Any, headers: list[str]) -> None:
         if topic in self.messages and not data:
             return  # what is known of it says more
-        event = {
-            "type": "object",
-            "properties": {"type": {"const": topic}, "data": data, **dict.fromkeys(headers, _TEXT)},
-            "required": ["type", "data", *headers],
-        }
-        self.messages[topic] = {
-            "name": topic,
-            "contentType": CONTENT_TYPE,
-            "payload": {"allOf": [{"$ref": f"{_SCHEMAS}CloudEvent"}, event]},
-        }
+        self.messages[topic] = {"name": topic, **_message(topic, data, headers)}
         self.channels[topic] = {
             "address": topic,
             "messages": {topic: {"$ref": f"#/components/messages/{topic}"}},
             "servers": [{"$ref": f"#/servers/{broker_of(topic)}"}],
         }
+
+
+def _message(topic: str, data: Any, headers: list[str]) -> dict[str, Any]:
+    """Say what a message looks like in the format of its broker."""
+    form, prefix = _format_of(topic)
+    if form is Format.STRUCTURED:
+        event = {
+            "type": "object",
+            "properties": {"type": {"const": topic}, "data": data, **dict.fromkeys(headers, _TEXT)},
+            "required": ["type", "data", *headers],
+        }
+        return {"contentType": CONTENT_TYPE, "payload": {"allOf": [{"$ref": f"{_SCHEMAS}CloudEvent"}, event]}}
+    known = _COMMON["CloudEvent"]["required"] if form is Format.BINARY else ["id", "source"]
+    names = [f"{prefix}{name}" for name in [*known, *headers]]
+    given = {"type": "object", "properties": dict.fromkeys(names, _TEXT), "required": names}
+    return {"contentType": JSON, "headers": given, "payload": data}
+
+
+def _place(topic: str, header: str) -> str:
+    """Say where in a message of ``topic`` a header is."""
+    form, prefix = _format_of(topic)
+    if form is Format.STRUCTURED:
+        return f"$message.payload#/{header}"
+    return f"$message.header#/{prefix}{header}"
+
+
+def _format_of(topic: str) -> tuple[Format, str]:
+    """Give the format of messages of ``topic``, and what stands before the names of their headers."""
+    url = urlsplit(get_settings().brokers.get(broker_of(topic), ""))
+    form = Format(dict(parse_qsl(url.query)).get("format", Format.STRUCTURED))
+    if form is not Format.BINARY:
+        return form, ""
+    return form, "cloudEvents_" if url.scheme.startswith("amqp") else "ce_"
 
 
 def _remote_steps() -> Iterator[tuple[str, str, WaitDefinition]]:
@@ -123,6 +160,11 @@ _COMMON: dict[str, Any] = {
             "causationid": _TEXT,
         },
         "required": ["specversion", "id", "source", "type"],
+    },
+    "FlowFailure": {
+        "type": "object",
+        "properties": dict.fromkeys(FlowFailure._fields, _TEXT),
+        "required": ["error"],
     },
     "Reply": {
         "type": "object",

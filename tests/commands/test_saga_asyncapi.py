@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.commands.screen import written
 
 
@@ -67,6 +69,38 @@ def test_commands_are_sent_and_taken_with_the_way_back():
     assert payload(made, "stock.reserve") == {"$ref": "#/components/schemas/Wanted"}
     assert payload(made, "depot.take") == {}
     assert payload(made, "urn.django-saga.tests.replies") == {"$ref": "#/components/schemas/Reply"}
+
+
+def test_consumers_that_can_undo_hear_of_flows_that_failed():
+    made = document()
+
+    assert made["operations"]["sweep.seats.receive.saga.flow.failed"] == {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/saga.flow.failed"},
+        "summary": "Have sweep.seats undo what it did in a flow that failed.",
+    }
+    assert payload(made, "saga.flow.failed") == {"$ref": "#/components/schemas/FlowFailure"}
+    assert "sweep.till.receive.saga.flow.failed" not in made["operations"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "form", "headers"),
+    [
+        ("kafka", "binary", ["ce_specversion", "ce_id", "ce_source", "ce_type"]),
+        ("amqp", "binary", [f"cloudEvents_{each}" for each in ("specversion", "id", "source", "type")]),
+        ("redis", "plain", ["id", "source"]),
+    ],
+)
+def test_messages_look_as_their_brokers_format_says(settings, scheme, form, headers):
+    settings.DJANGO_SAGA = {"BROKERS": {"default": f"{scheme}://there?format={form}"}}
+    made = document()
+
+    message = made["components"]["messages"]["bank.deposited"]
+    assert (message["contentType"], message["headers"]["required"]) == ("application/json", headers)
+    assert message["payload"] == {"$ref": "#/components/schemas/Deposit"}
+    taken = made["operations"]["tests.participants.reserve.receive.stock.reserve"]
+    place = headers[0].removesuffix("specversion").removesuffix("id")
+    assert taken["reply"] == {"address": {"location": f"$message.header#/{place}replyto"}}
 
 
 def test_every_reference_leads_somewhere():
