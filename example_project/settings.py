@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "example_project.travel",
     "example_project.warehouse",
     "example_project.subscription",
+    "example_project.club",
 ]
 
 MIDDLEWARE = [

@@ -1,4 +1,4 @@
-"""The books of the shop: what was sold is what is missing from the stock, and was paid and sent."""
+"""The books of the shop: what was sold is missing from the stock, was paid and sent, and has its points."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from example_project.cases.books import Books, Dealing, end_of
+from example_project.club.books import points_by_order, points_disagreements
 from example_project.shop.models import Order, Product
 from example_project.shop.sagas import OrderSaga
 from example_project.shop.stock import stock_disagreements
@@ -17,7 +18,7 @@ class OrderBooks(Books[Order]):
 
     cases = Order
     saga = OrderSaga.name
-    promise = "each completed order was charged and shipped once, and the stock adds up"
+    promise = "each completed order was charged and shipped once, stock and points add up"
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +37,11 @@ class OrderBooks(Books[Order]):
 
     def problems(self, cases: Sequence[Order]) -> Iterable[str]:
         lines = [(case.product.sku, case.quantity, end_of(case)) for case in cases]
-        return stock_disagreements(lines, self._stock_before, _stock())
+        orders = [(case.pk, int(case.amount), end_of(case)) for case in cases]
+        return [
+            *stock_disagreements(lines, self._stock_before, _stock()),
+            *points_disagreements(orders, points_by_order()),
+        ]
 
 
 def _stock() -> dict[str, int]:

@@ -113,4 +113,11 @@ class OrderSaga(Saga):
             charge_id=receipt.charge_id,
             tracking=receipt.tracking,
         )
+        order = Order.objects.get(pk=receipt.order_id)
+        # Whoever wants to hear of it does; the shop need not know who.
+        ctx.publish(
+            "orders.completed",
+            {"order": order.pk, "member": order.email, "amount": order.amount},
+            key=order.pk,
+        )
         return receipt

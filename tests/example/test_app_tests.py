@@ -16,7 +16,7 @@ from tests.processes import ROOT
 # On SQLite in memory, whatever the other tests run on.
 @pytest.mark.slow
 @pytest.mark.sqlite
-@pytest.mark.parametrize("app", [domain.app for domain in DOMAINS])
+@pytest.mark.parametrize("app", [*(domain.app for domain in DOMAINS), "club"])
 def test_an_app_passes_its_own_tests(app):
     pytest.importorskip("rest_framework", reason="the apps' APIs need Django REST framework")
     env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}

@@ -1,0 +1,1 @@
+"""The customers' club: points for orders, by services that nobody directs."""
