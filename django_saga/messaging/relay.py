@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
@@ -141,21 +142,27 @@ class Relay:
         using = self._using
         with transaction.atomic(using=using):
             mine = {each.number for each in partitions.hold(using, OutboxPartition, held)}
-            now = clock.now(using)
             ours = [pair for pair in zip(rows, receipts, strict=True) if pair[0].part in mine]
-            outbox.confirm(using, [row.id for row, receipt in ours if receipt is None], now)
+            outbox.confirm(using, [row.id for row, receipt in ours if receipt is None])
             refused = [
-                (row, receipt, _failure(row, receipt, now))
+                (row, receipt)
                 for row, receipt in ours
                 if receipt is not None and not isinstance(receipt, (BrokerUnavailable, MessageHeld))
             ]
-            for row, _, failure in refused:
-                outbox.refuse(using, row.id, failure, now)
+            told = self._refuse(refused) if refused else []
             partitions.release(using, OutboxPartition, held, self._owner)
             fault_point("relay.before_mark")
-        for row, receipt, failure in refused:
-            facts = {"message": row, "error": receipt, "due_at": failure.due_at}
+        for facts in told:
             message_event.send_robust(Relay, event="message_refused", **facts)
+
+    def _refuse(self, refused: Sequence[tuple[Pending, SagaError]]) -> list[dict[str, Any]]:
+        """Note what the broker does not take, in the open transaction; give what is to be told of it."""
+        now, told = clock.now(self._using), []
+        for row, error in refused:
+            failure = _failure(row, error, now)
+            outbox.refuse(self._using, row.id, failure, now)
+            told.append({"message": row, "error": error, "due_at": failure.due_at})
+        return told
 
 
 def _failure(row: Pending, error: SagaError, now: datetime) -> Failure:

@@ -57,9 +57,9 @@ def note(using: str, key: str, status: str, result: str | None) -> None:
     value = "%s::jsonb" if connections[using].vendor == "postgresql" else "%s"
     sql.execute(
         using,
-        f"UPDATE {sql.table(SagaEffect)} SET status = %s, result = COALESCE({value}, result), changed_at = %s"
-        " WHERE effect_key = %s",
-        [status, result, clock.now(using), key],
+        f"UPDATE {sql.table(SagaEffect)} SET status = %s, result = COALESCE({value}, result),"
+        f" changed_at = {clock.moment(using)} WHERE effect_key = %s",
+        [status, result, key],
     )
 
 

@@ -190,7 +190,7 @@ def read(using: str, broker: str, parts: Sequence[int], limit: int, now: datetim
     return partitions.read(using, OutboxMessage, _READ, Pending, where, broker, parts, limit, now)
 
 
-def confirm(using: str, ids: Sequence[int], now: datetime) -> int:
+def confirm(using: str, ids: Sequence[int]) -> int:
     """Mark messages that the broker has; the caller holds their partitions."""
     connection = connections[using]
     marked = 0
@@ -198,9 +198,9 @@ def confirm(using: str, ids: Sequence[int], now: datetime) -> int:
         these, params = sql.is_in(connection, "id", part)
         marked += sql.execute(
             using,
-            f"UPDATE {sql.table(OutboxMessage)} SET status = 'published', due_at = NULL, ended_at = %s"
-            f" WHERE {these} AND status = 'pending'",
-            [now, *params],
+            f"UPDATE {sql.table(OutboxMessage)} SET status = 'published', due_at = NULL,"
+            f" ended_at = {clock.moment(using)} WHERE {these} AND status = 'pending'",
+            params,
         )
     return marked
 

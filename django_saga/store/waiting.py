@@ -69,22 +69,21 @@ def _ring(using: str, column: str, values: Sequence[str | UUID]) -> list[str]:
     if not values:
         return rung
     connection = connections[using]
-    table = sql.table(SagaStep)
+    table, now = sql.table(SagaStep), clock.moment(using)
     for part in sql.chunks(connection, values):
         wanted, params = sql.is_in(connection, column, part)
         with transaction.atomic(using=using):
-            now = clock.now(using)
             rows = sql.read(
                 using,
                 SagaStep,
                 ("id", "queue"),
-                f"SELECT id, queue FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > %s"
+                f"SELECT id, queue FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > {now}"
                 f" {sql.locking(connection, skip_locked=True)}",
-                [*params, sql.to_db(connection, now)],
+                params,
             )
             if rows:
                 these, ids = sql.is_in(connection, "id", [row[0] for row in rows])
-                sql.execute(using, f"UPDATE {table} SET due_at = %s WHERE {these}", [now, *ids])
+                sql.execute(using, f"UPDATE {table} SET due_at = {now} WHERE {these}", ids)
                 rung += [row[1] for row in rows]
     return rung
 
