@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -21,18 +21,23 @@ def postgres() -> Iterator[str]:
     """Give the URL of an empty database of our own, on the server of ``DATABASE_URL`` or the wheel's;
     dropped after.
     """
-    with _server() as url:
-        import psycopg
+    with _server() as url, database(url, f"saga_bench_{os.getpid()}") as ours:
+        yield ours
 
-        name = f"saga_bench_{os.getpid()}"
+
+@contextmanager
+def database(url: str, name: str) -> Iterator[str]:
+    """Give the URL of a new database on the server of ``url``; dropped after."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        _require_durable(connection)
+        connection.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield re.sub(r"/[^/]*$", f"/{name}", url)
+    finally:
         with psycopg.connect(url, autocommit=True) as connection:
-            _require_durable(connection)
-            connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield re.sub(r"/[^/]*$", f"/{name}", url)
-        finally:
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextmanager
@@ -79,9 +84,9 @@ def pgbench(url: str, clients: int, seconds: int = 3) -> float | None:
 class WorkerProcess:
     """A real ``saga_worker``: a parent and its one child."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self.log = Path(tempfile.mkdtemp(prefix="saga-bench-")) / "worker.log"
-        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "benchmarks.settings", **(env or {})}
         with self.log.open("wb") as output:
             self.popen = subprocess.Popen(
                 [sys.executable, "-m", "django", "saga_worker", *arguments],
@@ -136,9 +141,9 @@ class WorkerProcess:
 
 
 @contextmanager
-def worker(*arguments: str) -> Iterator[WorkerProcess]:
-    """Run a worker process for as long as the block."""
-    process = WorkerProcess(*arguments)
+def worker(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[WorkerProcess]:
+    """Run a worker process for as long as the block; ``env`` is added to this process' environment."""
+    process = WorkerProcess(*arguments, env=env)
     try:
         yield process
     finally:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest import mock
 from uuid import UUID, uuid4
 
 from benchmarks import server
@@ -18,10 +19,10 @@ _SAGAS = 200
 
 def there_and_back() -> Iterator[tuple[str, float, str]]:
     """A remote step over Redis, from the commit that sends its command to the one that has its result."""
-    from benchmarks.remote.sagas import AskingSaga
+    from benchmarks.asking.sagas import AskingSaga
 
     took = []
-    with _redis() as url, mock.patch.dict(os.environ, _environment(url)), server.worker():
+    with _redis() as url, _answering(url), server.worker(env=_environment(url, "asking")):
         for number in range(_SAGAS + 20):
             saga = AskingSaga.start()
             saga.result(timeout=30)
@@ -44,9 +45,23 @@ def _redis() -> Iterator[str]:
     client.close()
 
 
-def _environment(url: str) -> dict[str, str]:
+@contextmanager
+def _answering(url: str) -> Iterator[None]:
+    """Run the other service, which has a database of its own on the same server."""
+    ours = os.environ["DATABASE_URL"]
+    with server.database(ours, f"saga_bench_answering_{os.getpid()}") as theirs:
+        env = {**_environment(url, "answering"), "DATABASE_URL": theirs}
+        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+        subprocess.run(migrate, env={**os.environ, **env}, check=True)
+        with server.worker(env=env):
+            yield
+
+
+def _environment(url: str, app: str) -> dict[str, str]:
     return {
-        "BENCH_REMOTE": "1",
+        "BENCH_APPS": f"benchmarks.{app}",
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "DJANGO_SAGA_SOURCE": f"urn:bench:{app}",
         "DJANGO_SAGA_BROKERS": json.dumps({"default": url}),
         "DJANGO_SAGA_OPTIMISTIC": "1",
     }

@@ -11,7 +11,6 @@ USE_TZ = True
 DATABASES = {"default": {**dj_database_url.parse(os.environ["DATABASE_URL"]), "CONN_MAX_AGE": None}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django_saga", "benchmarks"]
-if "BENCH_REMOTE" in os.environ:
-    INSTALLED_APPS.append("benchmarks.remote")
+INSTALLED_APPS += os.environ.get("BENCH_APPS", "").split()
 # What sends messages is measured by itself.
 DJANGO_SAGA = {"OPTIMISTIC": False}

@@ -32,7 +32,7 @@ class PointTests(TestCase):
         deliver_messages()
 
         assert points_by_order() == {1: [29], 2: [24900, -24900]}
-        assert PointEntry.objects.last().reason == "not for businesses"
+        assert PointEntry.objects.latest("pk").reason == "not for businesses"
         assert InboxMessage.objects.get(topic="points.given", key="2").status == "failed"
 
     def test_what_is_no_order_is_a_dead_letter(self) -> None:

@@ -1,4 +1,4 @@
-"""The other service."""
+"""What it does."""
 
 from __future__ import annotations
 
