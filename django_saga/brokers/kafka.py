@@ -15,7 +15,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from django_saga.brokers import address
-from django_saga.brokers.waves import send_in_waves
+from django_saga.brokers.waves import send_in_waves, too_large
 from django_saga.core.messages import Message
 from django_saga.core.wire import Parcel, packed
 from django_saga.exceptions import BrokerUnavailable, MessageRefused, SagaError
@@ -79,12 +79,8 @@ class Sender:
 
     def send(self, wave: Sequence[Message]) -> list[SagaError | None]:
         """Send messages of different lanes, and wait for the cluster's word for all of them."""
-        receipts: dict[int, SagaError | None] = {}
-        limit = self._cluster.options["max_message_bytes"]
         parcels = [packed(message, self._cluster.options["format"]) for message in wave]
-        for at, parcel in enumerate(parcels):
-            if parcel.size > limit:
-                receipts[at] = MessageRefused(f"{parcel.size:,} bytes; the broker takes {limit:,}")
+        receipts = too_large(parcels, self._cluster.options["max_message_bytes"])
         try:
             missing = self._cluster.missing({each.topic for each in wave})
         except BrokerUnavailable as error:

@@ -172,7 +172,10 @@ class KafkaSubscription:
 
     def _opened(self, message: Any) -> bytes:
         headers = {name: (value or b"").decode("utf-8", "replace") for name, value in message.headers() or ()}
-        key = message.key()
+        try:
+            key = bytes(message.key() or b"").decode()
+        except UnicodeDecodeError:
+            key = ""  # a number, or whatever else its sender makes keys of: none of ours
         return opened(
             message.topic(),
             message.value() or b"",
@@ -180,7 +183,7 @@ class KafkaSubscription:
             content_type=headers.pop("content-type", ""),
             form=self._cluster.options["format"],
             fallback_id=f"{message.partition()}/{message.offset()}",
-            key=None if key is None else bytes(key).decode("utf-8", "replace"),
+            key=key or None,
         )
 
     def _look_after_it(self) -> None:

@@ -19,7 +19,8 @@ from uuid import uuid4
 from django.core.exceptions import ImproperlyConfigured
 
 from django_saga.brokers import address
-from django_saga.brokers.waves import send_in_waves
+from django_saga.brokers.waves import send_in_waves, too_large
+from django_saga.core.envelope import scalar_text
 from django_saga.core.messages import Message
 from django_saga.core.wire import Format, Parcel, opened, packed
 from django_saga.exceptions import BrokerUnavailable, MessageRefused, SagaError
@@ -46,6 +47,8 @@ _OPTIONS: address.Options = {
 }
 # How often a subscription and its broker hear of each other at least, in seconds.
 _HEARTBEAT = 60
+# Bytes of headers: they are one frame of at most 128 KiB.
+_HEADERS = 100_000
 # Of attributes among headers, by CloudEvents' binding for AMQP.
 _PREFIX = "cloudEvents_"
 _NOT_FOUND, _PRECONDITION_FAILED = 404, 406
@@ -151,12 +154,8 @@ class Sender:
 
     def send(self, wave: Sequence[Message]) -> list[SagaError | None]:
         """Send messages of different lanes, and wait for the broker's word for all of them."""
-        receipts: dict[int, SagaError | None] = {}
-        limit = self._server.options["max_message_bytes"]
         parcels = [packed(message, self._server.options["format"], _PREFIX) for message in wave]
-        for at, parcel in enumerate(parcels):
-            if parcel.size > limit:
-                receipts[at] = MessageRefused(f"{parcel.size:,} bytes; the broker takes {limit:,}")
+        receipts = too_large(parcels, self._server.options["max_message_bytes"], headers=_HEADERS)
         fresh = self._connection is None
         error = self._attempt(wave, parcels, receipts)
         stale = not fresh and not self._blocked and not isinstance(error, (*_CHANNEL_ERRORS, TimeoutError))
@@ -352,11 +351,12 @@ class RabbitSubscription:
 
     def _opened(self, message: Any) -> bytes:
         body, properties = message.body, message.properties
-        headers = properties.get("application_headers") or {}
+        given = properties.get("application_headers") or {}
+        headers = {name: text for name, value in given.items() if (text := scalar_text(value)) is not None}
         return opened(
             message.delivery_info["routing_key"],
             body.encode() if isinstance(body, str) else bytes(body),
-            {name: value for name, value in headers.items() if isinstance(value, str)},
+            headers,
             content_type=properties.get("content_type") or "",
             form=self._format,
             fallback_id=properties.get("message_id") or "",

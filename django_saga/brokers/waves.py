@@ -10,10 +10,26 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from django_saga.core.messages import Message
-from django_saga.exceptions import BrokerUnavailable, MessageHeld, SagaError
+from django_saga.core.wire import Parcel
+from django_saga.exceptions import BrokerUnavailable, MessageHeld, MessageRefused, SagaError
 
 # Sends messages of different lanes, and gives the broker's word for each.
 Send = Callable[[Sequence[Message]], Sequence[SagaError | None]]
+
+
+def too_large(
+    parcels: Sequence[Parcel], limit: int, headers: int | None = None
+) -> dict[int, SagaError | None]:
+    """Refuse parcels larger than a broker takes, by their place; ``headers``: its limit for those alone."""
+    most = limit if headers is None else headers
+    return {
+        at: MessageRefused(
+            f"{each.size:,} bytes, {each.headers_size:,} of them headers; the broker takes {limit:,}"
+            + (f", and {headers:,} of headers" if headers is not None else "")
+        )
+        for at, each in enumerate(parcels)
+        if each.size > limit or each.headers_size > most
+    }
 
 
 def send_in_waves(messages: Sequence[Message], send: Send) -> list[SagaError | None]:

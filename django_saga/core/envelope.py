@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django_saga.core.messages import MAX_ID_LENGTH, MAX_STREAM_LENGTH, Message, headers_problem
-from django_saga.core.names import MAX_KEY_LENGTH, fit_rule, fits, name_problem
+from django_saga.core.names import MAX_KEY_LENGTH, fit_rule, fits, is_storable, name_problem
 from django_saga.exceptions import MalformedMessage
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -103,11 +103,14 @@ def _message_of(event: Any) -> Message:
         raise MalformedMessage(f"the key has to be {fit_rule(MAX_KEY_LENGTH)}, not {key!a:.80}")
     if problem := name_problem(topic, "a topic") or headers_problem(headers):
         raise MalformedMessage(problem)
+    data = json.dumps(event.get("data"), ensure_ascii=False, separators=(",", ":"))
+    if not is_storable(data):
+        raise MalformedMessage("the data has a lone surrogate")
     return Message(
         id=_text(event, "id"),
         source=source,
         topic=topic,
-        data=json.dumps(event.get("data"), ensure_ascii=False, separators=(",", ":")),
+        data=data,
         at=_time(event),
         key=key,
         stream=stream,
@@ -130,18 +133,27 @@ def _headers(event: dict[str, Any]) -> dict[str, str]:
         headers = None
     if not isinstance(headers, dict):
         raise MalformedMessage("sagaheaders is no JSON object in a text")
-    given = {name: value for name, value in event.items() if name not in _OWN and isinstance(value, str)}
-    return {**headers, **given}
+    others = {name: scalar_text(value) for name, value in event.items() if name not in _OWN}
+    return {**headers, **{name: text for name, text in others.items() if text is not None}}
+
+
+def scalar_text(value: Any) -> str | None:
+    """Give an attribute or header as text; None for what is neither text, number nor boolean."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    return value if isinstance(value, str) else None
 
 
 def _time(event: dict[str, Any]) -> datetime:
     try:
         at = datetime.fromisoformat(event["time"])
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except KeyError:
         return datetime.fromtimestamp(0, UTC)  # optional, and nobody here can know
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise MalformedMessage(f"time {event['time']!a:.40} is not in RFC 3339") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _number(event: dict[str, Any]) -> int:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django_saga.core.messages import Message
 from django_saga.core.plain import plain
 from django_saga.exceptions import MalformedMessage
 
@@ -23,9 +22,12 @@ CONTEXT = "sagacontext"
 TURNED = "sagaturned"
 
 
-def goes_forward(message: Message) -> bool:
-    """True for what belongs to the business of a flow; False for what tells of its end."""
-    return message.topic != FLOW_FAILED and TURNED not in message.headers
+def goes_forward(topic: str, headers: Mapping[str, str]) -> bool:
+    """True for what belongs to the business of a flow; False for what tells of its end.
+
+    ``topic``: that by which it came; what a foreign message says of its type may be another one.
+    """
+    return topic != FLOW_FAILED and TURNED not in headers
 
 
 def completed_in(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@
     The data is the body; attributes of CloudEvents are the broker's own headers. Their names have the prefix
     of the protocol's binding: ``ce_`` for Kafka, ``cloudEvents_`` or ``cloudEvents:`` for AMQP.
 ``plain``
-    The data is the body; beside the sender's headers there are ``id``, ``source``, ``key`` and ``time``. For
-    programs that know nothing of CloudEvents.
+    The data is the body; beside the sender's headers there are ``id``, ``source``, ``key`` and ``time``, in
+    whose place no header of the sender's can be. For programs that know nothing of CloudEvents.
 
 Behind the adapter there is only one form, the structured one: that is what ``opened`` gives. CloudEvents of
 both modes are read whatever a broker's format is; plain messages where it is ``plain``.
@@ -16,14 +16,15 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
 
 from django_saga.core import envelope
-from django_saga.core.messages import Message
-from django_saga.exceptions import MalformedMessage
+from django_saga.core.messages import Message, headers_problem
+from django_saga.core.names import MAX_KEY_LENGTH, fits
 
 _PREFIXES = ("ce_", "cloudEvents_", "cloudEvents:")
 _PLAIN = ("id", "source", "key", "time")
@@ -47,7 +48,12 @@ class Parcel(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of it all."""
-        return len(self.body) + sum(len(name) + len(value.encode()) for name, value in self.headers.items())
+        return len(self.body) + self.headers_size
+
+    @property
+    def headers_size(self) -> int:
+        """Bytes of the headers."""
+        return sum(len(name) + len(value.encode()) for name, value in self.headers.items())
 
 
 def packed(message: Message, form: Format, prefix: str = "ce_") -> Parcel:
@@ -87,9 +93,10 @@ def opened(
         event = _plain_attributes(topic, headers, fallback_id)
     if not event:
         return body
-    if key is not None:
+    if key is not None and fits(key, MAX_KEY_LENGTH):
         event.setdefault("partitionkey", key)
-    with suppress(MalformedMessage):
+    # Whatever is wrong with it: the messages behind it must not wait for that.
+    with suppress(Exception):
         if _is_json(content_type):
             return envelope.write(envelope.message_of({**event, "data": envelope.parsed(body or b"null")}))
     return body
@@ -105,14 +112,22 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _plain_attributes(topic: str, headers: Mapping[str, str], fallback_id: str) -> dict[str, str]:
-    event = {name: text for name, text in headers.items() if name not in _PLAIN}
-    event |= {"specversion": "1.0", "type": topic}
-    event |= {"id": headers.get("id") or fallback_id, "source": headers.get("source") or f"urn:plain:{topic}"}
+    event = {
+        "specversion": "1.0",
+        "type": topic,
+        "id": headers.get("id") or fallback_id,
+        "source": headers.get("source") or f"urn:plain:{topic}",
+    }
     for name, attribute in (("time", "time"), ("key", "partitionkey")):
         if name in headers:
             event[attribute] = headers[name]
-    # Places in a stream are nothing that others give away.
-    return {name: text for name, text in event.items() if name not in ("sagastream", "sequence")}
+    # Apart from the attributes, whatever they are called; those that cannot be headers here stay away.
+    others = {
+        name: text
+        for name, text in headers.items()
+        if name not in _PLAIN and not headers_problem({name: text})
+    }
+    return {**event, "sagaheaders": json.dumps(others)}
 
 
 def _is_json(content_type: str) -> bool:

@@ -20,11 +20,11 @@ from asgiref.sync import async_to_sync
 from django_saga.conf import get_settings
 from django_saga.core import encoding, envelope
 from django_saga.core.flows import COMPLETED, CONTEXT, FLOW_FAILED, FlowFailure, goes_forward
-from django_saga.core.messages import CAUSATION, CONSUMER, CORRELATION
+from django_saga.core.messages import CAUSATION, CONSUMER, CORRELATION, TRACE
 from django_saga.dsl import payloads
 from django_saga.dsl.handler import Handler, handlers
 from django_saga.engine import publishing
-from django_saga.exceptions import HandlerMissing, NothingToUndo
+from django_saga.exceptions import HandlerMissing, InvalidMessage, NothingToUndo
 from django_saga.faults import fault_point
 from django_saga.messaging.received import Received
 from django_saga.models import InboxMessage
@@ -64,11 +64,19 @@ def say(using: str, correlation_id: str, failure: FlowFailure, cause: Mapping[st
 
     ``cause``: the headers of the message whose handler said so.
     """
-    carried = {name: cause[name] for name in (COMPLETED, CONTEXT) if name in cause}
+    carried = {name: cause[name] for name in (*TRACE, COMPLETED, CONTEXT) if name in cause}
     headers = {CORRELATION: correlation_id, CAUSATION: failure.message_id, CONSUMER: failure.consumer}
     known = {name: value for name, value in headers.items() if value}
+    try:
+        return _publish(using, correlation_id, failure, {**carried, **known})
+    except InvalidMessage:
+        # It has no room for what was given along. Better to be told without.
+        return _publish(using, correlation_id, failure, known)
+
+
+def _publish(using: str, correlation_id: str, failure: FlowFailure, headers: Mapping[str, str]) -> UUID:
     return publishing.publish(
-        FLOW_FAILED, failure.to_data(), key=correlation_id, headers={**carried, **known}, using=using
+        FLOW_FAILED, failure.to_data(), key=correlation_id, headers=headers, using=using
     )
 
 
@@ -84,9 +92,16 @@ def turn_back(received: Received, consumer: str) -> None:
         if row.status == InboxMessage.Status.DONE:
             if row.result is not None:
                 _undo(row, consumer, using)
-        elif row.body is not None and goes_forward(envelope.read(bytes(row.body))):
+        elif row.body is not None and _is_late(row, consumer):
             late.append(row.pk)
     flows.refuse(using, late, clock.now(using))
+
+
+def _is_late(row: InboxMessage, consumer: str) -> bool:
+    handler = handlers.get(consumer, row.topic)
+    if handler is not None and handler.answers:
+        return False
+    return goes_forward(row.topic, envelope.read(bytes(row.body or b"")).headers)
 
 
 def _undo(row: InboxMessage, consumer: str, using: str) -> None:

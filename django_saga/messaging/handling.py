@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from django_saga.conf import get_settings
 from django_saga.core import envelope
-from django_saga.core.flows import FLOW_FAILED, FlowFailure, goes_forward
+from django_saga.core.flows import FlowFailure, goes_forward
 from django_saga.core.retry import Retry
 from django_saga.dsl.handler import handlers
 from django_saga.engine import failures, wake
@@ -204,11 +204,17 @@ class Handling:
         if handler is None:
             raise HandlerMissing(f"consumer {consumer} has no handler for {row.topic} in this code")
         message = envelope.read(bytes(row.body))
-        forward = goes_forward(message)
-        if refused and forward:
+        forward = goes_forward(row.topic, message.headers)
+        # Commands are told to be undone by whoever sent them.
+        if refused and forward and not handler.answers:
             return False
         received = Received(
-            message, handler, attempt=row.attempts + 1, using=self._using, known_as=row.message_id
+            message,
+            handler,
+            attempt=row.attempts + 1,
+            using=self._using,
+            known_as=row.message_id,
+            undoes=not forward,
         )
         if handler.schema is not None and not handler.answers:
             _ = received.payload  # what does not fit fails before the handler has any effect
@@ -238,11 +244,12 @@ class Handling:
             if row.part not in {each.number for each in partitions.hold(using, InboxPartition, held)}:
                 return
             now = clock.now(using)
-            ends_flow = isinstance(told, FlowFailed) and row.topic != FLOW_FAILED
+            ends_flow = isinstance(told, FlowFailed) and _goes_forward(row)
             due_at = None if ends_flow else _due(told, policy, row.attempts + 1, now)
             failure = Failure(due_at=due_at, **failures.told(told)._asdict())
             if ends_flow:
-                self._end_flow(consumer, row, failure, now)
+                if not self._end_flow(consumer, row, failure, now):
+                    return  # it was refused meanwhile
             else:
                 inbox.fail(using, row.id, failure, failures.clean(failures.traceback_of(told)), now)
         event = "flow_failed" if ends_flow else "message_dead" if due_at is None else "message_failed"
@@ -250,17 +257,23 @@ class Handling:
             Handling, event=event, consumer=consumer, message=row, error=told, due_at=due_at
         )
 
-    def _end_flow(self, consumer: str, row: Waiting, failure: Failure, now: datetime) -> None:
-        if flow_rows.fail(self._using, row.id, failure, now):
-            headers = envelope.read(bytes(row.body)).headers
-            said = FlowFailure(consumer, failure.error_class, failure.error, row.message_id, row.topic)
-            flows.say(self._using, row.flow, said, headers)
+    def _end_flow(self, consumer: str, row: Waiting, failure: Failure, now: datetime) -> bool:
+        if not flow_rows.fail(self._using, row.id, failure, now):
+            return False
+        headers = envelope.read(bytes(row.body)).headers
+        said = FlowFailure(consumer, failure.error_class, failure.error, row.message_id, row.topic)
+        flows.say(self._using, row.flow, said, headers)
+        return True
 
     def _release(self, held: Sequence[Held]) -> None:
         try:
             partitions.release(self._using, InboxPartition, held, self._owner)
         except (DatabaseError, InterfaceError):
             refresh(self._using, after_error=True)  # the lease runs out
+
+
+def _goes_forward(row: Waiting) -> bool:
+    return goes_forward(row.topic, envelope.read(bytes(row.body)).headers)
 
 
 def _together(rows: Sequence[Waiting]) -> list[Waiting]:

@@ -43,7 +43,14 @@ class Command(Received):
             raise PermanentFailure(f"it cannot be answered: {problem}")
         if not headers[REPLY_TO].endswith(REPLIES):
             raise PermanentFailure(f"it cannot be answered: {headers[REPLY_TO]} does not end in {REPLIES}")
-        made = cls(received._message, received._handler, attempt=received.attempt, using=received.using)
+        made = cls(
+            received._message,
+            received._handler,
+            attempt=received.attempt,
+            using=received.using,
+            known_as=received._known_as,
+            undoes=received._undoes,
+        )
         saga_id, _, phase = made._parts
         try:
             UUID(saga_id)

@@ -138,6 +138,6 @@ class Received:
         consumer, headers = self._handler.consumer, self._message.headers
         marks = {name: headers[name] for name in TRACE if name in headers}
         marks |= {CORRELATION: self.correlation_id, CAUSATION: self._known_as, CONSUMER: consumer}
-        if self._undoes or not flows.goes_forward(self._message):
+        if self._undoes:
             return {**marks, flows.TURNED: "1"}
         return {**marks, flows.COMPLETED: json.dumps([*self.completed, consumer], separators=(",", ":"))}

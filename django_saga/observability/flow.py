@@ -15,6 +15,7 @@ from django.db.models import Q
 from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.messages import CONSUMER
 from django_saga.models import InboxMessage, OutboxMessage
+from django_saga.store.flows import flow_of
 
 # More of one flow nobody can look at.
 _MOST = 2_000
@@ -50,8 +51,11 @@ class Said:
 def flow(using: str, correlation_id: str) -> list[Said]:
     """Give the messages at the beginning of a flow, each with what followed.
 
-    ``correlation_id``: a saga's id, or the id of the first message.
+    ``correlation_id``: a saga's id, or the id of the first message, or of any other one.
     """
+    correlation_id = flow_of(using, correlation_id) or ""
+    if not correlation_id:
+        return []
     sent = _sent(using, correlation_id)
     wanted = Q(correlation_id=correlation_id) | Q(message_id__in=[correlation_id, *map(_id_of, sent)])
     came = InboxMessage.objects.using(using).filter(wanted).defer("body", "traceback").order_by("pk")[:_MOST]
@@ -135,4 +139,9 @@ def tally(lines: Sequence[Line]) -> dict[str, int]:
 
 def failed(lines: Sequence[Line]) -> bool:
     """True when all were told that the flow failed."""
-    return any(isinstance(line.about, Said) and line.about.topic == FLOW_FAILED for line in lines)
+    return any(
+        isinstance(line.about, Said)
+        and line.about.topic == FLOW_FAILED
+        and (line.about.status != "discarded" or any(one.status != "discarded" for one in line.about.handled))
+        for line in lines
+    )

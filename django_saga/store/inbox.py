@@ -16,7 +16,7 @@ from django.db import connections, transaction
 from django.db.models import QuerySet
 
 from django_saga.models import InboxMessage, InboxStream
-from django_saga.store import clock, letters, partitions, sql
+from django_saga.store import clock, flows, letters, partitions, sql
 from django_saga.store.letters import Failure
 
 Status = InboxMessage.Status
@@ -215,14 +215,20 @@ def prune(using: str, *, before: datetime, after: int, limit: int) -> tuple[int,
     """
     with transaction.atomic(using=using):
         columns = ("id", "status", "ended_at", "received_at", "consumer", "stream", "source", "number")
+        unsettled = flows.unsettled(using)
         chunk = list(
             InboxMessage.objects.using(using)
             .filter(id__gt=after)
             .order_by("id")
-            .values_list(*columns, named=True)[:limit]
+            .values_list(*columns, "correlation_id", "message_id", named=True)[:limit]
         )
         old = [
-            row for row in chunk if row.status not in (Status.WAITING, Status.DEAD) and row.ended_at < before
+            row
+            for row in chunk
+            if row.status not in (Status.WAITING, Status.DEAD)
+            and row.ended_at < before
+            # What is still to be undone is known by its row.
+            and (row.consumer, row.correlation_id or row.message_id) not in unsettled
         ]
         gone = [row.id for row in old if row.stream is None]
         streams = sorted(

@@ -255,3 +255,17 @@ def test_options_that_mean_nothing_are_wrong_settings(wrong):
         RabbitBroker(f"amqp://user:canary@127.0.0.1/?{wrong}")
     assert wrong.partition("=")[0] in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+def test_headers_that_fit_in_no_frame_cost_their_own_message_only(url):
+    topic, broker = f"t.{uuid4().hex}", RabbitBroker(f"{url}&format=binary")
+    subscription = broker.subscribe(f"c-{uuid4()}", [topic])
+    sent = [a_message(topic, key="a", headers={"x": "y" * 120_000}), a_message(topic, key="b")]
+
+    refused, taken = broker.publish(sent)
+
+    assert isinstance(refused, MessageRefused)
+    assert taken is None
+    assert streams(take(subscription, 1)) == streams_of(sent[1:])
+    subscription.close()
+    broker.close()

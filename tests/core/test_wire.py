@@ -94,7 +94,24 @@ def test_a_plain_message_of_a_stranger_is_known_by_its_place_at_the_broker():
     )
 
     assert (again.id, again.source, again.key, again.data) == ("0/17", "urn:plain:t", "k", "[1]")
-    assert (again.stream, again.headers) == (None, {})
+    # A place in a stream is nothing that others give away.
+    assert (again.stream, again.headers) == (None, {"sequence": "9"})
+
+
+def test_plain_headers_may_be_called_as_attributes_are():
+    headers = {"subject": "Hello", "type": "x", "data": "y", "datacontenttype": "z", "sagaheaders": "w"}
+    parcel = packed(a_message(key=None, stream=None, headers=headers), Format.PLAIN)
+
+    again = envelope.read(opened("t", parcel.body, parcel.headers, form=Format.PLAIN))
+
+    assert (again.headers, again.key, again.topic) == (headers, None, "t")
+
+
+def test_headers_and_keys_of_strangers_that_cannot_be_kept_stay_away():
+    headers = {"$.diagnostics": "x", "attempts": "\0\0", "kind": "y"}
+    again = envelope.read(opened("t", b"1", headers, form=Format.PLAIN, fallback_id="7", key="\0" * 8))
+
+    assert (again.headers, again.key) == ({"kind": "y"}, None)
 
 
 def test_where_cloudevents_are_expected_others_are_none():
@@ -112,6 +129,8 @@ def test_where_cloudevents_are_expected_others_are_none():
         (b"[1]", {**BINARY, "ce_specversion": "0.3"}, ""),
         (b"[1]", {**BINARY, "ce_id": ""}, ""),
         (b"[1]", {"ce_specversion": "1.0"}, ""),
+        (b"[1]", {**BINARY, "ce_time": "0001-01-01T00:00:00+01:00"}, ""),
+        (b'{"a":"\\ud800"}', BINARY, ""),
     ],
 )
 def test_what_is_no_message_stays_as_it_came(body, headers, content_type):

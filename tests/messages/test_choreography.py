@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from uuid import uuid4
 
 import pytest
 
-from django_saga import FlowFailed, NothingToUndo, PermanentFailure, handler, publish
+from django_saga import FlowFailed, NothingToUndo, PermanentFailure, handler, participant, publish
+from django_saga.core import envelope
 from django_saga.core.flows import FLOW_FAILED
 from django_saga.dsl.handler import handlers
+from django_saga.messaging import intake
 from django_saga.messaging.handling import Handling
 from django_saga.models import InboxMessage, OutboxMessage
 from django_saga.testing import deliver_messages
+from django_saga.testing.post import a_message
 from tests import ledger
 from tests.messages.conftest import LEASE
 from tests.messages.trip import deliver_only_to_the_inbox, happened, states
@@ -75,6 +79,63 @@ def test_who_ends_a_flow_undoes_also_what_it_did_before_in_it(trip):
     assert happened()[:3] == ["seat", "room", "money"]
     assert "no money None" in happened()
     assert "ticket" not in happened()
+
+
+def test_a_failure_on_the_way_back_is_a_dead_letter_and_no_new_failure():
+    with handlers.isolated():
+        handler("trip.asked", consumer="fails")(_fail)
+        handler(FLOW_FAILED, consumer="orders")(lambda message: message.publish("trip.off"))
+        handler("trip.off", consumer="mail")(_fail)
+        publish("trip.asked", {}, key="ann")
+        deliver_messages(failing=True)
+
+    assert OutboxMessage.objects.filter(topic=FLOW_FAILED).count() == 1
+    assert states()["mail trip.off"] == "dead"
+
+
+def test_a_failure_without_room_for_what_was_given_along_is_told_without_it(settings):
+    settings.DJANGO_SAGA = {"MAX_MESSAGE_BYTES": 1_000}
+    with handlers.isolated():
+        handler("trip.asked", consumer="fails")(_fail)
+        publish("trip.asked", {}, context={"x": "y" * 850})
+        deliver_messages()
+
+    [told] = OutboxMessage.objects.filter(topic=FLOW_FAILED)
+    assert "sagacontext" not in told.headers
+
+
+def test_what_a_foreign_failure_says_of_its_type_means_nothing(trip):
+    first = publish("trip.asked", {}, key="ann")
+    deliver_messages()
+    foreign = a_message("com.acme.failed", headers={"correlationid": str(first)})
+
+    intake.accept_bodies("default", "seats", [(FLOW_FAILED, envelope.write(foreign))])
+    deliver_messages()
+
+    assert states()["seats trip.asked"] == "undone"
+
+
+def test_commands_are_undone_by_whoever_sent_them_and_not_refused():
+    acted = []
+    flow = str(uuid4())
+    with handlers.isolated():
+        handler("trip.asked", consumer="seats", compensation=_take_back)(lambda message: None)
+
+        @participant("seat.free", consumer="seats")
+        def free(command):
+            acted.append(command.step)
+
+        headers = {
+            "idempotencykey": f"{flow}:reserve:do",
+            "replyto": "x.replies",
+            "replytoken": "t",
+            "correlationid": flow,
+        }
+        publish(FLOW_FAILED, {}, headers={"correlationid": flow})
+        publish("seat.free", {}, headers=headers)
+        deliver_messages()
+
+    assert acted == ["reserve"]
 
 
 def test_a_second_failure_of_one_flow_undoes_nothing_twice(trip):

@@ -116,6 +116,36 @@ def test_an_operator_has_a_flow_undone(first):
     assert list(SagaOperation.objects.order_by("id").values_list("result", flat=True)) == ["done", "refused"]
 
 
+def test_a_flow_is_known_by_any_of_its_messages_however_their_id_is_written(first):
+    follower = OutboxMessage.objects.get(topic="test.noted", key="a")
+    drawn = command(first)
+
+    for given in (follower.message_id, first.upper(), first.replace("-", "")):
+        assert command(str(given)) == drawn
+    operations.fail_flow(str(follower.message_id).upper(), by="ann", why="no")
+
+    assert OutboxMessage.objects.get(topic=FLOW_FAILED).correlation_id == first
+
+
+def test_a_failure_that_nobody_heard_can_be_said_again(first):
+    operations.fail_flow(first, by="ann", why="no")
+    OutboxMessage.objects.filter(topic=FLOW_FAILED).update(status="discarded")
+
+    operations.fail_flow(first, by="ann", why="once more")
+
+    assert OutboxMessage.objects.filter(topic=FLOW_FAILED).count() == 2
+
+
+def test_what_came_from_elsewhere_gives_its_context_to_the_failure():
+    came = a_message("test.noted", data="{}", headers={"sagacontext": '{"order":7}', "correlationid": "f"})
+    intake.accept_bodies("default", "notes", [("test.noted", envelope.write(came))])
+
+    operations.fail_flow("f", by="ann", why="no")
+
+    told = OutboxMessage.objects.get(topic=FLOW_FAILED)
+    assert json.loads(told.headers)["sagacontext"] == '{"order":7}'
+
+
 def test_what_an_operator_does_to_messages_of_a_saga_is_in_its_audit(saga_lab):
     handle = TellingSaga.start("work")
     saga_lab.run()

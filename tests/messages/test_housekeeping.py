@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from django_saga import publish
+from django_saga import PermanentFailure, operations, publish
 from django_saga.messaging import housekeeping
 from django_saga.messaging.housekeeping import prune_messages
 from django_saga.models import InboxMessage, InboxStream, OutboxMessage
+from django_saga.testing import deliver_messages
+from tests.messages.trip import happened
 from tests.models import Effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,4 +103,26 @@ def test_a_first_message_that_comes_after_all_others_were_pruned_is_new(deliver,
 
     marks = InboxStream.objects.values_list("first_number", "last_number")
     assert list(marks) == [(1, 3)]
+    assert not InboxMessage.objects.exists()
+
+
+def test_what_is_still_to_be_undone_is_kept_until_it_is(trip, later):
+    def undo(message, result):
+        raise PermanentFailure("broken for weeks")
+
+    trip.undo, trip.card = undo, "bad"
+    publish("trip.asked", {}, key="ann")
+    deliver_messages(failing=True)
+    later(timedelta(days=30))
+    prune_messages()
+    assert happened() == ["seat", "room"]
+
+    trip.undo = lambda message, result: None
+    for row in InboxMessage.objects.filter(status="dead"):
+        operations.requeue(f"inbox:{row.pk}", by="ann")
+    deliver_messages()
+
+    assert {"no seat {'number': 17}", "no room {'number': 5}"} <= set(happened())
+    later(timedelta(days=60))
+    prune_messages()
     assert not InboxMessage.objects.exists()

@@ -38,13 +38,17 @@ MUTATIONS = (
     Mutation(
         "M94",
         "a message that comes after its flow has failed is handled",
-        (Edit(_HANDLING, "        if refused and forward:\n", "        if False:\n"),),
+        (
+            Edit(
+                _HANDLING, "        if refused and forward and not handler.answers:\n", "        if False:\n"
+            ),
+        ),
         f"{_TESTS}::test_a_message_that_comes_after_the_failure_has_no_effect",
     ),
     Mutation(
         "M95",
         "a compensation that fails has the flow fail once more",
-        (Edit(_HANDLING, " and row.topic != FLOW_FAILED\n", "\n"),),
+        (Edit(_HANDLING, " and _goes_forward(row)\n", "\n"),),
         f"{_TESTS}::test_a_compensation_that_says_the_flow_failed_does_not_begin_again",
     ),
     Mutation(
@@ -53,10 +57,10 @@ MUTATIONS = (
         (
             Edit(
                 _HANDLING,
-                "            flows.say(self._using, row.flow, said, headers)\n",
-                "            transaction.on_commit(\n"
-                "                lambda: flows.say(self._using, row.flow, said, headers), using=self._using\n"
-                "            )\n",
+                "        flows.say(self._using, row.flow, said, headers)\n",
+                "        transaction.on_commit(\n"
+                "            lambda: flows.say(self._using, row.flow, said, headers), using=self._using\n"
+                "        )\n",
             ),
         ),
         "tests/sweep/test_post.py::"
