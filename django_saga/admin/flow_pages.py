@@ -68,7 +68,7 @@ class FlowPages:
             "flow",
             _("Flow"),
             saga_id=cells.short(flow_id, 200),
-            saga_lines=[self._line(request, line) for line in lines[:_MOST]],
+            saga_lines=[self._line(line, flow_id) for line in lines[:_MOST]],
             saga_limit=_MOST if len(lines) > _MOST else None,
             saga_tally=[
                 (cells.state(shape_of(status), _word(status)), number)
@@ -79,7 +79,7 @@ class FlowPages:
             saga_saga=self._saga_url(request, lines),
         )
 
-    def _line(self, request: HttpRequest, line: Line) -> dict[str, Any]:
+    def _line(self, line: Line, flow_id: str) -> dict[str, Any]:
         about = line.about
         shown = {"depth": min(line.depth, _DEEPEST), "state": _("came from elsewhere"), "url": ""}
         if about.status:
@@ -90,7 +90,8 @@ class FlowPages:
             step = step.removesuffix(":do").removesuffix(":undo") if sign else about.by
             return shown | {
                 "what": cells.short(about.topic, 100),
-                "key": cells.short(about.key or "", 100),
+                # That a flow failed is told for the flow, which is known here.
+                "key": cells.short(about.key, 100) if about.key and about.key != flow_id else "",
                 "by": cells.short(step, 100),
                 "url": url,
             }
