@@ -158,6 +158,7 @@ class Context:
         *,
         key: str | int | UUID | None = None,
         headers: Mapping[str, str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         """Publish a message if this attempt succeeds: it is written with the result, in one transaction.
 
@@ -171,6 +172,7 @@ class Context:
                 payload,
                 self.saga_id if key is None else key,
                 {**marks, **(headers or {})},
+                context=context,
                 saga_id=self._task.row.saga_id,
             )
         )

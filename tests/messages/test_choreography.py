@@ -7,10 +7,20 @@ from uuid import uuid4
 
 import pytest
 
-from django_saga import FlowFailed, NothingToUndo, PermanentFailure, handler, participant, publish
+from django_saga import (
+    FlowFailed,
+    NothingToUndo,
+    PermanentFailure,
+    Saga,
+    handler,
+    participant,
+    publish,
+    step,
+)
 from django_saga.core import envelope
 from django_saga.core.flows import FLOW_FAILED
 from django_saga.dsl.handler import handlers
+from django_saga.dsl.registry import registry
 from django_saga.messaging import intake
 from django_saga.messaging.handling import Handling
 from django_saga.models import InboxMessage, OutboxMessage
@@ -29,6 +39,21 @@ def test_what_was_given_along_comes_to_the_end_of_the_flow(trip):
     assert deliver_messages() == 4
     assert happened() == ["seat", "room", "money", "ticket"]
     assert trip.seen == [({"order": 42, "seat": 17, "room": 18}, ("seats", "rooms"), str(first))]
+
+
+def test_a_saga_gives_its_context_along_too(trip, saga_lab):
+    with registry.isolated():
+
+        class TripSaga(Saga):
+            @step(no_compensation=True)
+            def ask(self, ctx):
+                ctx.publish("trip.asked", {}, key="ann", context={"order": 42})
+
+        saga = TripSaga.start()
+        saga_lab.run()
+    deliver_messages()
+
+    assert trip.seen == [({"order": 42, "seat": 17, "room": 18}, ("seats", "rooms"), str(saga.id))]
 
 
 def test_a_trace_is_passed_on(trip):
