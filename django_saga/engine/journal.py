@@ -23,7 +23,7 @@ from django.db import transaction
 from django_saga.conf import get_settings
 from django_saga.core import lanes
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepEvent, StepMarkedDone, StepSucceeded, StepWaits
+from django_saga.core.events import Event, StepEvent, StepMarkedDone, StepWaits
 from django_saga.core.state import StepState
 from django_saga.core.states import CLAIMABLE_STEP, OWNED_STEP, Outcome, SagaStatus, StepStatus
 from django_saga.core.waits import WAITING
@@ -95,7 +95,7 @@ def record(
                 recorded.waiting = True
                 recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
-        says = [o.task for o in recorded.outcomes if isinstance(o.event, (StepSucceeded, StepWaits))]
+        says = [o.task for o in recorded.outcomes if works[o.task.row.saga_id].stands(o.event)]
         if drafts := [draft for task in says for draft in task.messages]:
             publishing.write(using, drafts)
         if keys := {o.event.waits_for for o in recorded.outcomes if isinstance(o.event, StepWaits)} - {""}:

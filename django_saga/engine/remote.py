@@ -30,6 +30,7 @@ from django_saga.core.commands import (
     reply_topic,
     step_of,
 )
+from django_saga.core.messages import stored_id
 from django_saga.core.spans import span
 from django_saga.core.waits import WAITING
 from django_saga.dsl import payloads
@@ -107,7 +108,8 @@ def take_reply(message: Any) -> None:
     limit = get_settings().max_message_bytes
     text = payloads.encode(reply.to_data(), "reply", limit, "MAX_MESSAGE_BYTES")
     waits, step = waiting.waits_at(using, step_id, address)
-    event = external.NewEvent("reply", step, address, message.id, text)
+    known_as = stored_id(message.source, message.id)  # of any length its sender liked
+    event = external.NewEvent("reply", step, address, known_as, text)
     external.write(using, event, clock.now(using))
     fault_point("reply.after_insert")
     if waits:

@@ -10,9 +10,9 @@ from uuid import UUID
 from django_saga.core import machine
 from django_saga.core.decision import Decision
 from django_saga.core.definition import SagaDefinition
-from django_saga.core.events import Event, StepSucceeded
+from django_saga.core.events import Event, StepSucceeded, StepWaits
 from django_saga.core.state import SagaState, is_failing
-from django_saga.core.states import SagaStatus
+from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.engine.tasks import Outcome, Task
 from django_saga.store import sagas
 from django_saga.store.rows import StepRow
@@ -120,6 +120,15 @@ class Work:
         self.state = machine.apply(self.state, decision)
         self.changed.update(dict.fromkeys(decision.steps))
         return decision
+
+    def stands(self, event: Event) -> bool:
+        """True when what the attempt that ended so had to say is said: that of one that succeeded, and the
+        command of a step that waits now. One whose saga turned back meanwhile does not.
+        """
+        if isinstance(event, StepWaits):
+            waits = StepStatus.UNDO_SCHEDULED if event.undo else StepStatus.WAITING
+            return self.state.steps[event.step].status is waits
+        return isinstance(event, StepSucceeded)
 
 
 def load(using: str, works: Sequence[Work]) -> None:

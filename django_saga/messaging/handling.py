@@ -169,9 +169,30 @@ class Handling:
 
     def _commit(self, consumer: str, held: Sequence[Held], rows: Sequence[Waiting], *, last: bool) -> None:
         """Handle messages in one transaction; the ``last`` one of a turn lets go of the partitions, too."""
+        committed: list[bool] = []
+        try:
+            self._transact(consumer, held, rows, committed, last=last)
+        except Exception as error:
+            if not committed:
+                raise
+            # What a handler wanted done after the commit failed: its message is handled all the same.
+            message_event.send_robust(Handling, event="hook_failed", consumer=consumer, error=error)
+        fault_point("inbox.after_commit")
+
+    def _transact(
+        self,
+        consumer: str,
+        held: Sequence[Held],
+        rows: Sequence[Waiting],
+        committed: list[bool],
+        *,
+        last: bool,
+    ) -> None:
         using = self._using
         began, seen, late = time.monotonic(), 0, []
         with transaction.atomic(using=using, durable=True):
+            # Before the hooks of handlers, which may fail.
+            transaction.on_commit(lambda: committed.append(True), using=using)
             fence.limit(using, self._timeout)
             mine = {each.number for each in partitions.hold(using, InboxPartition, held)}
             if not all(row.part in mine for row in rows):
@@ -194,7 +215,6 @@ class Handling:
             if last:
                 partitions.release(using, InboxPartition, held, self._owner)
             fault_point("inbox.before_commit")
-        fault_point("inbox.after_commit")
 
     def _call(self, consumer: str, row: Waiting, *, refused: bool) -> bool:
         """Call the handler, which may do anything but end the transaction; False when the message is refused,

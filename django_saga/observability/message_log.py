@@ -74,6 +74,14 @@ def _flow_failed(*, consumer: str, message: Any, error: BaseException, **_: Any)
     )
 
 
+def _hook_failed(*, consumer: str, error: BaseException, **_: Any) -> None:
+    logger.error(
+        "what a handler of %s had registered by transaction.on_commit failed, after the commit: %s",
+        consumer,
+        line(error),
+    )
+
+
 def _reply_late(*, message: Any, step: str, **_: Any) -> None:
     logger.warning("reply %s is ignored: step %s does not wait for it any more", message.id, step)
 
@@ -98,6 +106,7 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "message_failed": _failed,
     "message_dead": _dead,
     "flow_failed": _flow_failed,
+    "hook_failed": _hook_failed,
     "reply_late": _reply_late,
     "trouble": _trouble,
     "started": _started,

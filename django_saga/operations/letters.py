@@ -17,6 +17,7 @@ from django_saga.operations.actions import retry_compensation, skip_compensation
 from django_saga.store import clock, letters
 
 _CHANNELS = {letters.OUTBOX: wake.OUTBOX, letters.INBOX: wake.INBOX}
+_AFTER = {("requeue", letters.OUTBOX): "pending", ("requeue", letters.INBOX): "waiting"}
 _COMPENSATION = "compensation"
 
 
@@ -77,7 +78,7 @@ def _act(
             result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
             detail=refusal or about,
             before=row.status,
-            after=row.status if refusal else {"requeue": "waiting"}.get(action, "discarded"),
+            after=row.status if refusal else _AFTER.get((action, box), "discarded"),
             at=now,
         )
         fault_point("operator.before_commit")

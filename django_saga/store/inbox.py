@@ -248,9 +248,13 @@ def _below(using: str, consumer: str, stream: str, source: str, old: Sequence[An
     The marks are where a row of numbers without a gap begins and ends. What comes late is new, also below
     the first: a consumer may have begun in the middle, or the first message was a dead letter until now.
     """
+    # The row is there before it is locked: two that prune at once would else each write one of their own.
+    begins = {"first_number": old[0].number, "last_number": old[0].number - 1}
+    blank = InboxStream(consumer=consumer, stream=stream, source=source, **begins)
     marks = InboxStream.objects.using(using)
-    mark = marks.filter(consumer=consumer, stream=stream, source=source).select_for_update().first()
-    first, last = (mark.first_number, mark.last_number) if mark else (old[0].number, old[0].number - 1)
+    marks.bulk_create([blank], ignore_conflicts=True)
+    mark = marks.select_for_update().get(consumer=consumer, stream=stream, source=source)
+    first, last = mark.first_number, mark.last_number
     whole = InboxMessage.objects.using(using).filter(consumer=consumer, stream=stream, source=source)
     # Rows that wait or are dead count too: as long as they are there, they keep their message out themselves.
     lowest, highest = min(old[0].number, last + 1), max(old[-1].number, first - 1)
@@ -261,11 +265,5 @@ def _below(using: str, consumer: str, stream: str, source: str, old: Sequence[An
     while last + 1 in numbers:
         last += 1
     covered = [row.id for row in old if first <= row.number <= last]
-    if covered:
-        marks.update_or_create(
-            consumer=consumer,
-            stream=stream,
-            source=source,
-            defaults={"first_number": first, "last_number": last},
-        )
+    marks.filter(pk=mark.pk).update(first_number=first, last_number=last)
     return covered

@@ -22,6 +22,8 @@ from django_saga.store import sql
 # A look passes over so many pages, and leaves out so many lanes; what is behind them waits for another look.
 _PAGES = 20
 _LANES = 500
+# Rows of a page at least, however few are wanted: those that are held up are in it too.
+_PAGE = 100
 _R = TypeVar("_R", bound=Queued)
 
 
@@ -136,13 +138,16 @@ def read(
     """
     found: list[_R] = []
     held: set[Hashable] = set()
-    last = 0
+    last, size = 0, max(limit, _PAGE)
+    # What has no stream holds up nobody: it is not even looked at before its time.
+    where += " AND (stream IS NOT NULL OR due_at IS NULL OR due_at <= %s)"
+    values = [name, sql.to_db(connections[using], now)]
     for _ in range(_PAGES):
         # Whole lanes that are held up are not read again.
         lanes = [lane for lane in held if isinstance(lane, str)][:_LANES]
-        rows = [make(*row) for row in _page(using, model, columns, where, [name], parts, limit, last, lanes)]
+        rows = [make(*row) for row in _page(using, model, columns, where, values, parts, size, last, lanes)]
         found.extend(in_turn(rows, now, held))
-        if len(rows) < limit or len(found) >= limit:
+        if len(rows) < size or len(found) >= limit:
             break
         last = rows[-1].id
     return found[:limit]
@@ -161,18 +166,17 @@ def _page(
 ) -> list[sql.Row]:
     connection = connections[using]
     these, numbers = sql.is_in(connection, "part_number", parts)
-    values = [*values, *numbers, after]
     if held:
         lanes, names = sql.is_in(connection, "stream", held)
         where += f" AND (stream IS NULL OR NOT {lanes})"
-        values = [values[0], *names, *values[1:]]
+        values = [*values, *names]
     chosen = ", ".join(str(sql.column(model, name)) for name in columns)
     return sql.read(
         using,
         model,
         columns,
         f"SELECT {chosen} FROM {sql.table(model)} WHERE {where} AND {these} AND id > %s ORDER BY id LIMIT %s",
-        [*values, limit],
+        [*values, *numbers, after, limit],
     )
 
 

@@ -6,8 +6,10 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from django_saga import PermanentFailure, Retry, Saga, handler, publish, step
+from django_saga.dsl.handler import handlers
 from django_saga.engine import wake
 from django_saga.messaging import handling as handling_module
 from django_saga.messaging import intake
@@ -131,6 +133,23 @@ def test_a_handler_cannot_end_or_break_its_transaction(deliver, do):
     assert effects() == []
 
 
+def test_what_fails_after_the_commit_of_a_handler_does_not_have_it_handled_again(deliver):
+    calls = []
+
+    def handle(message):
+        calls.append(message.payload)
+        transaction.on_commit(lambda: 1 / 0)
+
+    with handlers.isolated():
+        handler("test.hooked", consumer="hooked")(handle)
+        for n in range(3):
+            publish("test.hooked", n, key="a")
+        deliver()
+
+    assert calls == [0, 1, 2]
+    assert set(InboxMessage.objects.values_list("status", "attempts")) == {("done", 0)}
+
+
 def test_a_handler_passes_on_within_its_transaction_and_keeps_the_correlation(deliver):
     first = publish("test.passed_on", {"n": 5}, key="a")
 
@@ -236,9 +255,11 @@ def test_a_worker_that_lost_its_lease_handles_nothing(later):
     late, soon = Handling("default", lease=LEASE), Handling("default", lease=LEASE)
     held, rows = late._begin("notes", clock.now("default"))
     later(timedelta(minutes=1))
-    soon.turn()
+    theirs = soon._begin("notes", clock.now("default"))
 
     late._handle("notes", held, rows)
+    assert (inbox().status, effects()) == ("waiting", [])
+    soon._handle("notes", *theirs)
 
     assert effects() == [("a", "1")]
     assert (inbox().status, inbox().attempts) == ("done", 0)

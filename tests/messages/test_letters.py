@@ -86,7 +86,7 @@ def test_a_requeued_letter_is_tried_again_and_its_audit_says_who(letters, delive
     audit = SagaOperation.objects.order_by("pk").values_list("action", "actor", "why", "before", "after")
     assert list(audit) == [
         ("requeue message", "ann", "mended", "dead", "waiting"),
-        ("requeue message", "ann", "", "dead", "waiting"),
+        ("requeue message", "ann", "", "dead", "pending"),
     ]
 
 

@@ -247,3 +247,20 @@ def test_a_message_that_is_committed_late_is_sent_though_later_ones_were(new_rel
     all_turns(relay)
 
     assert [message.key for message in shelf.got] == ["soon", "late"]
+
+
+def test_what_was_refused_does_not_hide_the_rest_from_a_relay_that_tries_a_single_message(new_relay, shelf):
+    shelf.refuses = lambda message: message.key is None
+    with transaction.atomic():
+        for n in range(1_000):
+            publish("test.noted", {"n": n})
+    relay = new_relay()
+    while relay.turn():
+        pass
+    publish("test.noted", {"n": 1}, key="a")
+
+    relay._circuits["default"].failures = 1
+    for _ in range(5):  # each looks at some of the partitions
+        relay.turn()
+
+    assert [message.key for message in shelf.got] == ["a"]

@@ -42,7 +42,11 @@ MUTATIONS = (
         "M8",
         "the relay goes on behind the last id it has seen",
         (
-            Edit("django_saga/store/partitions.py", "    last = 0\n", "    last = _seen.get(name, 0)\n"),
+            Edit(
+                "django_saga/store/partitions.py",
+                "    last, size = 0, ",
+                "    last, size = _seen.get(name, 0), ",
+            ),
             Edit(
                 "django_saga/store/partitions.py",
                 "    return found[:limit]\n",
