@@ -30,10 +30,10 @@ def test_no_command_is_sent_for_a_step_that_does_not_come_to_wait():
 
     with registry.isolated():
 
-        class HastySaga(Saga):
+        class CalledOffSaga(Saga):
             ask = remote("nobody.answers", payload=payload, reply_timeout=60, no_compensation=True)
 
-        saga = HastySaga.start()
+        saga = CalledOffSaga.start()
         thread = threading.Thread(target=work)
         thread.start()
         assert at_work.wait(20)
