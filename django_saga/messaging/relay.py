@@ -115,7 +115,7 @@ class Relay:
                 limit=_PARTITIONS,
                 now=now,
                 name=name,
-                work=outbox.pending(name),
+                work=outbox.pending(using, name),
                 read=lambda parts: outbox.read(using, name, parts, limit, now),
             )
 

@@ -164,9 +164,10 @@ def _advance(using: str, counts: Mapping[str, int]) -> tuple[dict[str, int], dat
     return found, clock.now(using)
 
 
-def pending(broker: str) -> partitions.Work:
-    """Give what is to be sent to a broker."""
-    return partitions.Work(OutboxMessage, "broker = %s AND status = 'pending'", [broker])
+def pending(using: str, broker: str) -> partitions.Work:
+    """Give what could be sent to a broker now; what is behind another one included."""
+    due = f"(due_at IS NULL OR due_at <= {clock.moment(using)})"
+    return partitions.Work(OutboxMessage, f"broker = %s AND status = 'pending' AND {due}", [broker])
 
 
 def when_pending(using: str, broker: str) -> datetime | None:

@@ -73,8 +73,8 @@ def take_work(
     table, mine = sql.table(model), sql.to_db(connection, owner)
     at, until = sql.to_db(connection, now), sql.to_db(connection, now + lease)
     with transaction.atomic(using=using, savepoint=False):
-        # Not EXISTS, which a planner may turn into a join that reads all the work there is. PostgreSQL has
-        # NULLs last, others first; both are fair.
+        # Not EXISTS, which a planner may turn into a join that reads all the work there is. What was never
+        # taken comes first: behind those that have work for ever, it would never be.
         found = sql.read(
             using,
             model,
@@ -83,7 +83,8 @@ def take_work(
             " WHERE name = %s AND (leased_until IS NULL OR leased_until <= %s OR owner = %s)"
             f" AND (SELECT id FROM {sql.table(work.model)} AS w WHERE {work.where}"
             f" AND w.part_number = {table}.number ORDER BY id LIMIT 1) IS NOT NULL"
-            f" ORDER BY taken_at, number LIMIT %s {sql.locking(connection, skip_locked=True)}",
+            " ORDER BY CASE WHEN taken_at IS NULL THEN 0 ELSE 1 END, taken_at, number"
+            f" LIMIT %s {sql.locking(connection, skip_locked=True)}",
             [name, at, mine, *work.values, limit],
         )
         if not found:

@@ -15,6 +15,7 @@ from django_saga.core.messages import PARTITIONS
 from django_saga.messaging import relay as relay_module
 from django_saga.models import OutboxMessage, OutboxPartition
 from django_saga.signals import message_event
+from django_saga.store import clock
 from tests.together import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -257,6 +258,8 @@ def test_what_was_refused_does_not_hide_the_rest_from_a_relay_that_tries_a_singl
     relay = new_relay()
     while relay.turn():
         pass
+    # Not again while this goes on.
+    OutboxMessage.objects.update(due_at=clock.now("default") + timedelta(hours=1))
     publish("test.noted", {"n": 1}, key="a")
 
     relay._circuits["default"].failures = 1
