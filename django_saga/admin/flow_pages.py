@@ -18,7 +18,8 @@ from django_saga.admin.message_shapes import shape_of
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.exceptions import SagaError
 from django_saga.models import InboxMessage, OutboxMessage, SagaInstance
-from django_saga.observability.flow import Line, Said, failed, flow, tally, walk
+from django_saga.observability.flow import Line, Said, flow, tally, walk
+from django_saga.store.flows import flow_of, is_told
 
 SHOWN, FAIL = "django_saga_flow", "django_saga_fail_flow"
 PERMISSION = "django_saga.fail_flow"
@@ -61,20 +62,22 @@ class FlowPages:
 
     def _drawn(self, request: HttpRequest, flow_id: str) -> HttpResponse:
         lines = walk(flow(self._ours.using, flow_id)) if flow_id else []
-        may_fail = lines and not failed(lines) and request.user.has_perm(PERMISSION)
+        known_as = flow_of(self._ours.using, flow_id) or ""
+        told = bool(lines) and is_told(self._ours.using, known_as)
+        may_fail = lines and not told and request.user.has_perm(PERMISSION)
         return page(
             self._ours,
             request,
             "flow",
             _("Flow"),
             saga_id=cells.short(flow_id, 200),
-            saga_lines=[self._line(line, flow_id) for line in lines[:_MOST]],
+            saga_lines=[self._line(line, known_as) for line in lines[:_MOST]],
             saga_limit=_MOST if len(lines) > _MOST else None,
             saga_tally=[
                 (cells.state(shape_of(status), _word(status)), number)
                 for status, number in sorted(tally(lines).items())
             ],
-            saga_failed=failed(lines),
+            saga_failed=told,
             saga_fail=pages_url(self._ours, FAIL, id=flow_id) if may_fail else "",
             saga_saga=self._saga_url(request, lines),
         )

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django_saga.core.plain import plain
 from django_saga.exceptions import MalformedMessage
 
 # The topic on which every service of a flow hears that it failed.
@@ -67,12 +66,3 @@ class FlowFailure(NamedTuple):
     def to_data(self) -> dict[str, str]:
         """Give the payload of the message."""
         return self._asdict()
-
-
-def reason_in(data: Any) -> str:
-    """Give why a flow failed, from the payload of a message of any sender, in one line."""
-    if not isinstance(data, Mapping):
-        return "no reason given"
-    who, error = (str(data.get(name) or "") for name in ("consumer", "error"))
-    said = plain(error or "no reason given")
-    return f"{plain(who)}: {said}" if who else said

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from django_saga.core.flows import FLOW_FAILED
 from django_saga.core.messages import CONSUMER
 from django_saga.models import InboxMessage, OutboxMessage
 from django_saga.store.flows import flow_of
@@ -135,13 +134,3 @@ def walk(said: Sequence[Said]) -> list[Line]:
 def tally(lines: Sequence[Line]) -> dict[str, int]:
     """Count handlers of a flow by status."""
     return dict(Counter(line.about.status for line in lines if isinstance(line.about, Handled)))
-
-
-def failed(lines: Sequence[Line]) -> bool:
-    """True when all were told that the flow failed."""
-    return any(
-        isinstance(line.about, Said)
-        and line.about.topic == FLOW_FAILED
-        and (line.about.status != "discarded" or any(one.status != "discarded" for one in line.about.handled))
-        for line in lines
-    )

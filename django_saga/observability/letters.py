@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from heapq import merge
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Max, Min, QuerySet
@@ -81,34 +81,26 @@ def _dead_in(using: str) -> QuerySet[InboxMessage]:
 
 
 def _sent(row: OutboxMessage) -> Letter:
-    return Letter(
-        OUTBOX,
-        row.pk,
-        row.topic,
-        row.error_class,
-        row.error,
-        row.fingerprint,
-        row.failed_at,
-        row.ended_at or row.created_at,
-        row.attempts,
-        message_id=str(row.message_id),
-        saga=row.saga_id,
-    )
+    return _letter(OUTBOX, row, row.created_at, saga=row.saga_id)
 
 
 def _came(row: InboxMessage) -> Letter:
+    return _letter(INBOX, row, row.received_at, consumer=row.consumer)
+
+
+def _letter(box: str, row: OutboxMessage | InboxMessage, began_at: datetime, **more: Any) -> Letter:
     return Letter(
-        INBOX,
+        box,
         row.pk,
         row.topic,
         row.error_class,
         row.error,
         row.fingerprint,
         row.failed_at,
-        row.ended_at or row.received_at,
+        row.ended_at or began_at,
         row.attempts,
-        consumer=row.consumer,
-        message_id=row.message_id,
+        message_id=str(row.message_id),
+        **more,
     )
 
 
