@@ -24,7 +24,7 @@ from django_saga.core.flows import FlowFailure, goes_forward
 from django_saga.core.retry import Retry
 from django_saga.dsl.handler import handlers
 from django_saga.engine import failures, wake
-from django_saga.engine.connections import refresh
+from django_saga.engine.connections import before_step, refresh
 from django_saga.exceptions import (
     BrokenTransaction,
     EncodingError,
@@ -239,12 +239,17 @@ class Handling:
         if handler.schema is not None and not handler.answers:
             _ = received.payload  # what does not fit fails before the handler has any effect
         connection = connections[self._using]
+        before_step()
         self._since = time.monotonic()
         try:
             with fence.guarded(connection, "handler"):
                 result = flows.called(handler.function, received)
                 if connection.needs_rollback:
                     raise BrokenTransaction(_WENT_ON)
+        except (DatabaseError, InterfaceError) as error:
+            if errors.is_away(error) and connection.is_usable():
+                raise _OtherAway(error) from error
+            raise
         finally:
             self._since = None
         if handler.compensation is not None and forward:
@@ -257,7 +262,7 @@ class Handling:
         using = self._using
         handler = handlers.get(consumer, row.topic)
         policy = (handler and handler.retry) or Retry(attempts=get_settings().message_attempts)
-        told = error.told if isinstance(error, fence.TornTransaction) else error
+        told = error.told if isinstance(error, (fence.TornTransaction, _OtherAway)) else error
         if errors.is_aborted(told):
             told = BrokenTransaction(_WENT_ON)
         with transaction.atomic(using=using):
@@ -290,6 +295,14 @@ class Handling:
             partitions.release(self._using, InboxPartition, held, self._owner)
         except (DatabaseError, InterfaceError):
             refresh(self._using, after_error=True)  # the lease runs out
+
+
+class _OtherAway(Exception):
+    """Some other database that a handler works with is away: a failure of the handler, as ours answers."""
+
+    def __init__(self, told: DatabaseError | InterfaceError) -> None:
+        super().__init__(str(told))
+        self.told: BaseException = told
 
 
 def _goes_forward(row: Waiting) -> bool:

@@ -139,14 +139,19 @@ def read(
     """
     found: list[_R] = []
     held: set[Hashable] = set()
-    last, size = 0, max(limit, _PAGE)
+    last, newest, size = 0, None, max(limit, _PAGE)
     # What has no stream holds up nobody: it is not even looked at before its time.
     where += " AND (stream IS NOT NULL OR due_at IS NULL OR due_at <= %s)"
     values = [name, sql.to_db(connections[using], now)]
     for _ in range(_PAGES):
         # Whole lanes that are held up are not read again.
         lanes = [lane for lane in held if isinstance(lane, str)][:_LANES]
-        rows = [make(*row) for row in _page(using, model, columns, where, values, parts, size, last, lanes)]
+        page = _page(using, model, columns, where, values, parts, size, (last, newest), lanes)
+        rows = [make(*row[:-1]) for row in page]
+        if page and newest is None:
+            # What is committed between two pages is for another look: the second message of a stream would
+            # be seen here, and not the first, whose place was passed before it was there.
+            newest = page[0][-1]
         found.extend(in_turn(rows, now, held))
         if len(rows) < size or len(found) >= limit:
             break
@@ -162,10 +167,15 @@ def _page(
     values: list[Any],
     parts: Sequence[int],
     limit: int,
-    after: int,
+    between: tuple[int, int | None],
     held: Sequence[str],
 ) -> list[sql.Row]:
+    """Give rows behind the first id of ``between`` up to the second, and with each the newest id there is."""
     connection = connections[using]
+    after, newest = between
+    if newest is not None:
+        where += " AND id <= %s"
+        values = [*values, newest]
     these, numbers = sql.is_in(connection, "part_number", parts)
     if held:
         lanes, names = sql.is_in(connection, "stream", held)
@@ -176,7 +186,8 @@ def _page(
         using,
         model,
         columns,
-        f"SELECT {chosen} FROM {sql.table(model)} WHERE {where} AND {these} AND id > %s ORDER BY id LIMIT %s",
+        f"SELECT {chosen}, (SELECT max(id) FROM {sql.table(model)}) FROM {sql.table(model)}"
+        f" WHERE {where} AND {these} AND id > %s ORDER BY id LIMIT %s",
         [*values, *numbers, after, limit],
     )
 

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_saga import publish
 from django_saga.core.messages import PARTITIONS
 from django_saga.messaging import relay as relay_module
 from django_saga.models import OutboxMessage, OutboxPartition
 from django_saga.signals import message_event
-from django_saga.store import clock
+from django_saga.store import clock, outbox
 from tests.together import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -267,3 +267,43 @@ def test_what_was_refused_does_not_hide_the_rest_from_a_relay_that_tries_a_singl
         relay.turn()
 
     assert [message.key for message in shelf.got] == ["a"]
+
+
+@pytest.mark.postgres
+@pytest.mark.mariadb
+@pytest.mark.fault("F59")
+def test_what_is_committed_between_two_pages_of_a_look_is_left_to_the_next(new_relay):
+    new_relay()
+    written, looked, pages = threading.Event(), threading.Event(), []
+
+    def write_late(_):
+        with transaction.atomic():
+            publish("t", key="late")
+            written.set()
+            assert looked.wait(30)
+        publish("t", key="late")
+
+    def look(now):
+        return outbox.read("default", "default", range(PARTITIONS), 10, now)
+
+    def while_looking(execute, sql, params, many, context):
+        pages.append(sql)
+        if len(pages) == 2:
+            looked.set()
+            assert late.result(30) == [None]
+        return execute(sql, params, many, context)
+
+    # More than a page of what is held up, with the late one's place among it.
+    publish("t", key="held")
+    OutboxMessage.objects.update(due_at=clock.now("default") + timedelta(hours=1))
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(in_threads, 1, write_late)
+        assert written.wait(30)
+        for _ in range(120):
+            publish("t", key="held")
+        now = clock.now("default")
+        with connection.execute_wrapper(while_looking):
+            first = look(now)
+
+    assert (len(pages), first) == (2, [])
+    assert len(look(now)) == 2
