@@ -41,11 +41,11 @@ from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotF
 from django_saga.messaging.duty import Duty
 from django_saga.messaging.fetching import Fetching
 from django_saga.messaging.handling import Handling
-from django_saga.messaging.housekeeping import Housekeeping
+from django_saga.messaging.housekeeping import Housekeeping, note_handlers
 from django_saga.messaging.optimistic import Sender
 from django_saga.messaging.relay import Relay
 from django_saga.messaging.station import NOBODY, Station
-from django_saga.models import SagaInstance
+from django_saga.models import InboxSubscription, SagaInstance
 from django_saga.ports import Broker
 from django_saga.store import definitions
 
@@ -179,9 +179,10 @@ def build_station(
     handlings: list[Handling] = []
     told = []
     lease = options.get("lease") or get_settings().lease
+    if "relay" in parts or "consumer" in parts:
+        duties[NOBODY] = [Duty("housekeeping", lambda: Housekeeping(using).turn, every=_HOUR)]
     if "relay" in parts:
         duties[wake.OUTBOX] = [_relay_duty(using, lease)]
-        duties[NOBODY] = [Duty("housekeeping", lambda: Housekeeping(using).turn, every=_HOUR)]
         told.append(f"sends messages to {', '.join(get_settings().brokers)}")
     if "consumer" in parts and handlers.consumers():
         # Where the database has one lock for all, more threads would only wait for each other.
@@ -189,10 +190,7 @@ def build_station(
         number = get_settings().handler_threads if side_by_side else 1
         told.append(f"handles messages for {', '.join(handlers.consumers())}")
         # Fetching first: where all is done once, what was fetched is handled in the same round.
-        duties[NOBODY] = [
-            *duties.get(NOBODY, []),
-            *_fetching_duties(using, wait=timedelta(seconds=0 if once else 1)),
-        ]
+        duties[NOBODY] += _fetching_duties(using, wait=timedelta(seconds=0 if once else 1))
         duties[wake.INBOX] = [_handling_duty(using, lease, each + 1, handlings) for each in range(number)]
     return Station(
         using,
@@ -268,17 +266,21 @@ def _is_async(program: Program) -> bool:
 
 
 def _after_migrate(*, using: str, app_config: Any, **_: Any) -> None:
-    """Write the definitions' rows once the tables are there, so that ``start()`` finds them."""
+    """Write the rows of definitions and handlers once the tables are there: ``start()`` finds the ones, and
+    workers with older code the others.
+    """
     if app_config.label != "django_saga" or using != get_settings().database:
         return
     definitions.forget()
     if not _has_tables(using):
         return
     definitions.identify_all(using, [each.definition for each in registry.all() if not each.problems])
+    note_handlers(using)
 
 
 def _has_tables(using: str) -> bool:
-    return SagaInstance._meta.db_table in connections[using].introspection.table_names()
+    there = connections[using].introspection.table_names()
+    return all(model._meta.db_table in there for model in (SagaInstance, InboxSubscription))
 
 
 def _drop_connection() -> None:

@@ -23,6 +23,7 @@ from django_saga.models import (
     InboxMessage,
     InboxPartition,
     InboxStream,
+    InboxSubscription,
     OutboxMessage,
     OutboxPartition,
     OutboxStream,
@@ -220,6 +221,30 @@ class InboxStreamAdmin(_StreamAdmin):
     @admin.display(description=_("source"))
     def sender(self, stream: InboxStream) -> str:
         return cells.short(stream.source, 200)
+
+
+@admin.register(InboxSubscription)
+class InboxSubscriptionAdmin(ReadOnlyAdmin):
+    list_display = ["who", "label", "seen"]
+    ordering = ["consumer", "topic"]
+    search_fields = ["consumer", "topic"]
+    empty_text = _("No worker has said yet which messages it handles.")
+    fieldsets = [(None, {"fields": ["who", "label", "seen"]})]
+
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(Q(consumer__icontains=term) | Q(topic__icontains=term))
+
+    @admin.display(description=_("consumer"), ordering="consumer")
+    def who(self, subscription: InboxSubscription) -> str:
+        return cells.short(subscription.consumer, 100)
+
+    @admin.display(description=_("topic"), ordering="topic")
+    def label(self, subscription: InboxSubscription) -> str:
+        return cells.short(subscription.topic, 100)
+
+    @admin.display(description=_("last seen"), ordering="seen_at")
+    def seen(self, subscription: InboxSubscription) -> SafeString | str:
+        return cells.when(subscription.seen_at)
 
 
 @admin.register(OutboxPartition, InboxPartition)

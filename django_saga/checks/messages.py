@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_saga import runtime
 from django_saga.conf import SagaSettings, get_settings
 from django_saga.core.problem import did_you_mean
-from django_saga.core.webhooks import key_of
+from django_saga.core.webhooks import TOLERANCE, key_of
 from django_saga.dsl.handler import handlers
 
 
@@ -88,6 +88,15 @@ def _wrong_webhooks(settings: SagaSettings) -> Iterator[CheckMessage]:
                 hint="Give one, or leave the entry out.",
                 id="django_saga.E204",
             )
+    # From what may be ahead by the tolerance until that is behind by it.
+    if settings.webhooks and settings.keep_messages <= 2 * TOLERANCE:
+        minutes = 2 * TOLERANCE.seconds // 60
+        yield Error(
+            f"DJANGO_SAGA['KEEP_MESSAGES'] is not longer than the {minutes} minutes in which a callback is "
+            "believed: one that is sent again after it was deleted would be handled again.",
+            hint="Keep messages for a day or more.",
+            id="django_saga.E205",
+        )
 
 
 def _common_source(settings: SagaSettings) -> list[CheckMessage]:

@@ -68,11 +68,11 @@ def _once(using: str, task: Task, holder: Holder | None) -> Recorded:
         with transaction.atomic(using=using, durable=True):
             # The first of the hooks that run after commit: the others are the step's, and may fail.
             transaction.on_commit(lambda: committed.append(True), using=using)
-            fence.hold(using, task.row.id, task.row.token, task.timeout)
+            task.waits_for = fence.hold(using, task.row.id, task.row.token, task.timeout)
             fault_point("t2.after_fence")
             outcome = _user_code(using, task)
             fault_point("t2.after_effect")
-            recorded = journal.record(using, [outcome], holder)
+            recorded = journal.record(using, [outcome], holder, savepoint=False)
             if recorded.lost:
                 raise LeaseLost(f"step {task.row.id} moved on from token {task.row.token}")
             recorded.waiting = recorded.waiting or bool(task.opened)

@@ -26,16 +26,17 @@ from django_saga.store import effects
 from django_saga.store.effects import Status
 
 
-def do_once(key: str, effect: Callable[[], Any], *, using: str | None = None) -> Any:
+def do_once(key: str, effect: Callable[[], Any], *, using: str | None = None, savepoint: bool = True) -> Any:
     """Have ``effect()`` write to the database ``using``, unless it has already; give what it returned then.
 
     ``key`` is the step's ``ctx.idempotency_key``. What ``effect`` writes and the note that it did are one
-    transaction, the one that is open or one of its own; what it returns has to be JSON-able. Raises
+    transaction, the one that is open or one of its own; what it returns has to be JSON-able. ``savepoint`` is
+    that of ``transaction.atomic``: without one, an error is the end of the block that is open. Raises
     ``EffectRefused`` once the compensation was here, ``ValueError`` for another key, ``EncodingError``.
     """
     using = using or get_settings().database
     stem = _stem(key, "do")
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using, savepoint=savepoint):
         if not effects.begin(using, stem, Status.DONE):
             found = effects.locked(using, stem)
             if found.status != Status.DONE:

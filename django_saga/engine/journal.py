@@ -57,14 +57,19 @@ class Holder:
 
 
 def record(
-    using: str, outcomes: Sequence[Ended], holder: Holder | None, *, skip_locked: bool = False
+    using: str,
+    outcomes: Sequence[Ended],
+    holder: Holder | None,
+    *,
+    skip_locked: bool = False,
+    savepoint: bool = True,
 ) -> Recorded:
     """Record ``outcomes`` in one transaction, or in the one that is open.
 
     Outcomes whose token is no longer the row's come back as ``lost``. Opened steps that ``holder`` accepts
-    are leased to it and come back as tasks; all others are left to be claimed.
+    are leased to it and come back as tasks; all others are left to be claimed. ``savepoint``: of ``atomic``.
     """
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using, savepoint=savepoint):
         locked = sagas.lock(using, {o.task.row.saga_id for o in outcomes}, skip_locked=skip_locked)
         held, now = sagas.fences(using, fenced(outcomes, locked), skip_locked=skip_locked)
         recorded = Recorded(now=now, places=holder.room if holder else None, using=using)
@@ -99,8 +104,7 @@ def record(
         if drafts := [draft for task in says for draft in task.messages]:
             publishing.write(using, drafts)
         if keys := {o.event.waits_for for o in recorded.outcomes if isinstance(o.event, StepWaits)} - {""}:
-            # The second look: what they wait for may have come while this was not committed yet. (No
-            # ``partial`` here: of one that fails, Django wants to log the name.)
+            # The second look: it may have come meanwhile. No ``partial``: Django logs the name if it fails.
             transaction.on_commit(lambda: _look_again(using, keys, recorded), using=using, robust=True)
     return recorded
 

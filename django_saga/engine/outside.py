@@ -28,7 +28,7 @@ def event(task: Task, context: Context) -> Any:
     except ValueError as error:
         raise PermanentFailure(f"correlate= of step {task.row.name}: {error}") from None
     address = event_address(name, key)
-    payload = external.take(task.using, address, task.row.id, clock.now(task.using))
+    payload = external.take(task.using, address, task.row.id)
     if payload is not None:
         return encoding.decode(payload)
     return _later(task, address, f"no event {name} came for {key}")

@@ -54,12 +54,11 @@ def look(task: Task, context: Context) -> Any:
     command = wait.compensation if task.undo else wait.name
     if task.row.reason != WAITING:
         return _send(task, context, command, wait.reply_timeout)
-    address = waiting.address(task.using, task.row.id)
-    if (reply := _taken(task, address)) is None:
+    if (reply := _taken(task, task.waits_for)) is None:
         until = task.row.deadline_at
         assert until is not None
         if clock.now(task.using) < until:
-            return NotYet(until=until, waits_for=address, partial=not task.undo)
+            return NotYet(until=until, waits_for=task.waits_for, partial=not task.undo)
         return NoReply(f"{command} was not answered within {span(wait.reply_timeout)}")
     if reply.status is Answer.FAILED:
         return Refused(f"{command} failed: {reply.error}", declined=True)
@@ -82,7 +81,7 @@ def _send(task: Task, context: Context, command: str, reply_timeout: timedelta) 
 
 
 def _taken(task: Task, address: str) -> Reply | None:
-    text = external.take(task.using, address, task.row.id, clock.now(task.using))
+    text = external.take(task.using, address, task.row.id)
     return None if text is None else reply_from(encoding.decode(text))
 
 
@@ -110,7 +109,7 @@ def take_reply(message: Any) -> None:
     waits, step = waiting.waits_at(using, step_id, address)
     known_as = stored_id(message.source, message.id)  # of any length its sender liked
     event = external.NewEvent("reply", step, address, known_as, text)
-    external.write(using, event, clock.now(using))
+    external.write(using, event)
     fault_point("reply.after_insert")
     if waits:
         ringing.after_commit(using, [address])

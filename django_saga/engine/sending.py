@@ -16,7 +16,7 @@ from django_saga.engine import ringing
 from django_saga.engine.starter import check_key
 from django_saga.exceptions import EncodingError, InvalidInput
 from django_saga.faults import fault_point
-from django_saga.store import clock, external
+from django_saga.store import external
 
 
 class _Handle(Protocol):
@@ -46,7 +46,7 @@ def send_event(
     using = using or get_settings().database
     event = _checked(name, payload, key if saga is None else getattr(saga, "id", saga), event_id)
     with transaction.atomic(using=using, savepoint=False):
-        new = external.write(using, event, clock.now(using))
+        new = external.write(using, event)
         fault_point("event.after_insert")
         if new:
             ringing.after_commit(using, [event.address])

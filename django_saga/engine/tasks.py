@@ -51,6 +51,7 @@ class Task:
     policies of the step. ``part``: the policies of what is being run.
     ``wanted``: False when the saga turned back before this step began. ``tries``: how often an atomic one
     began anew. ``doubtful``: its commit may have got through without a reply.
+    ``waits_for``: what an atomic one that looks had been waiting for.
     ``opened``: queues in which it left steps of other sagas that are due. ``messages``: what it published,
     to be written with its result.
     """
@@ -78,6 +79,7 @@ class Task:
     leased: float = 0.0
     lease: float = math.inf
     wanted: bool = True
+    waits_for: str = ""
     opened: set[str] = field(default_factory=set)
     messages: list[Draft] = field(default_factory=list)
 

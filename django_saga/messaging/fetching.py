@@ -10,8 +10,10 @@ from django_saga.ports import Broker, Subscription
 from django_saga.store import inbox
 
 _AT_ONCE = 500
-# So many messages may wait in the inbox; beyond that they had better stay with the broker.
+# So many messages to be handled may wait in the inbox; beyond that they had better stay with the broker.
 _ENOUGH = 5_000
+# With those that wait for their time, and those behind them: one key that fails stops no others.
+_MOST = 50_000
 
 
 class Fetching:
@@ -62,4 +64,9 @@ class Fetching:
         return True
 
     def _has_enough(self) -> bool:
-        return inbox.count(self._using, self._consumer, _ENOUGH + 1) > _ENOUGH
+        using, consumer = self._using, self._consumer
+        if inbox.count(using, consumer, _ENOUGH + 1) <= _ENOUGH:
+            return False
+        if inbox.count_due(using, consumer, _ENOUGH + 1) > _ENOUGH:
+            return True
+        return inbox.count(using, consumer, _MOST + 1) > _MOST

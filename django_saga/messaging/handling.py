@@ -40,7 +40,7 @@ from django_saga.messaging import flows
 from django_saga.messaging.received import Received
 from django_saga.models import InboxPartition
 from django_saga.signals import message_event
-from django_saga.store import clock, errors, fence, inbox, partitions
+from django_saga.store import clock, errors, fence, inbox, partitions, sql, subscriptions
 from django_saga.store import flows as flow_rows
 from django_saga.store.inbox import Waiting
 from django_saga.store.letters import Failure
@@ -52,6 +52,8 @@ _PARTITIONS = 8
 _LONG_ENOUGH = 0.1
 # How often a transaction that ran into another one runs again.
 _TRIES = 5
+# What another worker's code has a handler for is left to it this long, before it is looked at again.
+_ELSEWHERE = timedelta(seconds=5)
 # A handler that outlives the limit of its transaction by this much, in seconds, hangs.
 _GRACE = 5.0
 _WENT_ON = (
@@ -104,20 +106,24 @@ class Handling:
 
     def _begin(self, consumer: str, now: datetime) -> tuple[list[Held], list[Waiting]]:
         using = self._using
-        with transaction.atomic(using=using):
-            held, rows = partitions.take_work(
-                using,
-                InboxPartition,
-                owner=self._owner,
-                lease=self._lease,
-                limit=_PARTITIONS,
-                now=now,
-                name=consumer,
-                work=inbox.waiting(using, consumer),
-                read=lambda parts: _together(inbox.read(using, consumer, parts, _AT_ONCE, now)),
-            )
-            inbox.begin(using, [row.id for row in rows])
-        return held, rows
+
+        def begin(parts: list[int], now: datetime) -> list[Waiting]:
+            rows = _together(inbox.read(using, consumer, parts, _AT_ONCE, now))
+            if rows:
+                inbox.begin(using, [row.id for row in rows])
+            return rows
+
+        return partitions.take_work(
+            using,
+            InboxPartition,
+            owner=self._owner,
+            lease=self._lease,
+            limit=_PARTITIONS,
+            name=consumer,
+            work=inbox.waiting(using, consumer),
+            read=begin,
+            now=now,
+        )
 
     # --- one transaction ------------------------------------------------------------------------------
 
@@ -193,8 +199,8 @@ class Handling:
         with transaction.atomic(using=using, durable=True):
             # Before the hooks of handlers, which may fail.
             transaction.on_commit(lambda: committed.append(True), using=using)
-            fence.limit(using, self._timeout)
-            mine = {each.number for each in partitions.hold(using, InboxPartition, held)}
+            limits = fence.limits(using, self._timeout)
+            mine = {each.number for each in partitions.hold(using, InboxPartition, held, limits)}
             if not all(row.part in mine for row in rows):
                 raise LeaseLost(f"another worker has a partition of {consumer} now")
             failed = flows.failed_among(using, consumer, {row.flow for row in rows})
@@ -206,14 +212,15 @@ class Handling:
                 if time.monotonic() - began > _LONG_ENOUGH:
                     break
             handled = [row.id for row in rows[:seen] if row.id not in late]
-            if handled and inbox.finish(using, handled) != len(handled):
+            ends = [partitions.released(using, InboxPartition, held, self._owner)] if last else []
+            if handled and sql.together(using, [*ends, inbox.finished(using, handled)]) != len(handled):
                 raise LeaseLost(f"a flow of {consumer} failed while its message was handled")
+            if ends and not handled:
+                sql.together(using, ends)
             if late:
                 flow_rows.refuse(using, late, clock.now(using))
             if seen < len(rows):
                 inbox.leave(using, [row.id for row in rows[seen:]])
-            if last:
-                partitions.release(using, InboxPartition, held, self._owner)
             fault_point("inbox.before_commit")
 
     def _call(self, consumer: str, row: Waiting, *, refused: bool) -> bool:
@@ -261,6 +268,7 @@ class Handling:
     def _fail(self, consumer: str, held: Sequence[Held], row: Waiting, error: BaseException) -> None:
         using = self._using
         handler = handlers.get(consumer, row.topic)
+        strange = flows.handler_for(consumer, row.topic) is None
         policy = (handler and handler.retry) or Retry(attempts=get_settings().message_attempts)
         told = error.told if isinstance(error, (fence.TornTransaction, _OtherAway)) else error
         if errors.is_aborted(told):
@@ -269,6 +277,9 @@ class Handling:
             if row.part not in {each.number for each in partitions.hold(using, InboxPartition, held)}:
                 return
             now = clock.now(using)
+            if strange and subscriptions.is_handled(using, consumer, row.topic):
+                inbox.postpone(using, row.id, now + _ELSEWHERE)
+                return
             ends_flow = isinstance(told, FlowFailed) and _goes_forward(row)
             due_at = None if ends_flow else _due(told, policy, row.attempts + 1, now)
             failure = Failure(due_at=due_at, **failures.told(told)._asdict())

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django_saga.conf import get_settings
-from django_saga.store import clock, inbox, outbox
+from django_saga.dsl.handler import handlers
+from django_saga.engine import failures
+from django_saga.exceptions import HandlerMissing
+from django_saga.signals import message_event
+from django_saga.store import clock, inbox, outbox, subscriptions
+from django_saga.store.letters import Failure
 
 _AT_ONCE = 2_000
 
@@ -34,6 +39,23 @@ def _pruned(using: str, prune: Prune, before: datetime) -> int:
         after = last
 
 
+def note_handlers(using: str) -> None:
+    """Tell workers with other code which handlers this one has."""
+    subscriptions.note(
+        using, [(name, topic) for name in handlers.consumers() for topic in handlers.topics_of(name)]
+    )
+
+
+def give_up_abandoned(using: str) -> None:
+    """Move what waits for consumers that no code has had for long to the dead letters, where it is seen."""
+    for consumer in subscriptions.forget(using):
+        days = subscriptions.REMEMBERED.days
+        error = HandlerMissing(f"no worker has had consumer {consumer} in its code for {days} day")
+        failure = Failure(due_at=None, **failures.told(error)._asdict())
+        if number := inbox.give_up(using, consumer, failure, clock.now(using)):
+            message_event.send_robust(Housekeeping, event="abandoned", consumer=consumer, number=number)
+
+
 class Housekeeping:
     """A worker's turn at it."""
 
@@ -41,6 +63,8 @@ class Housekeeping:
         self._using = using
 
     def turn(self) -> bool:
-        """Prune; there is nothing left to do then."""
+        """Look after all there is; there is nothing left to do then."""
+        note_handlers(self._using)
+        give_up_abandoned(self._using)
         prune_messages(self._using)
         return False

@@ -7,7 +7,7 @@ same retries, order and dead letters.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from django.db import transaction
 
@@ -19,20 +19,27 @@ from django_saga.dsl.handler import handlers
 from django_saga.engine import failures, wake
 from django_saga.exceptions import MalformedMessage
 from django_saga.faults import fault_point
-from django_saga.store import inbox
+from django_saga.store import inbox, subscriptions
 from django_saga.store.inbox import Arrival
 
 
 def accept(using: str, messages: Sequence[Message]) -> int:
     """Store messages of this project for all its consumers, and give how many rows were new."""
+    consumers = _consumers_of(using, {message.topic for message in messages})
     return _store(
         using,
         [
             _arrival(message, consumer, envelope.write(message))
             for message in messages
-            for consumer in handlers.consumers_of(message.topic)
+            for consumer in consumers[message.topic]
         ],
     )
+
+
+def _consumers_of(using: str, topics: Collection[str]) -> dict[str, list[str]]:
+    """Name the consumers of topics: those of this code, and those that workers with other code have."""
+    others = subscriptions.consumers_of(using, topics)
+    return {topic: sorted({*handlers.consumers_of(topic), *others.get(topic, ())}) for topic in topics}
 
 
 def accept_bodies(using: str, consumer: str, came: Sequence[tuple[str, bytes]]) -> int:
@@ -50,13 +57,14 @@ def accept_callback(using: str, sender: str, message: Message, body: bytes) -> i
     itself, it cannot pass for a message of somebody else.
     """
     known = stored_id("webhook", f"{sender}:{message.id}")
+    consumers = _consumers_of(using, [message.topic])
     return _store(
         using,
         [
             _arrival(message, consumer, body)._replace(
                 message_id=known, stream=None, number=0, part=part_of(known)
             )
-            for consumer in handlers.consumers_of(message.topic)
+            for consumer in consumers[message.topic]
         ],
     )
 

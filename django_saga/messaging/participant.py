@@ -142,4 +142,5 @@ def _result(function: Callable[[Any], Any], command: Command) -> Any:
     if command.undoes:
         undo_once(command.idempotency_key, undo, using=command.using)
         return None
-    return do_once(command.idempotency_key, lambda: call(command), using=command.using)
+    # The block around this is rolled back to its own savepoint.
+    return do_once(command.idempotency_key, lambda: call(command), using=command.using, savepoint=False)

@@ -91,10 +91,18 @@ class Relay:
 
     def _serve(self, name: str) -> bool:
         using = self._using
-        if (now := outbox.when_pending(using, name)) is None:
-            return False  # nothing was written to find that out
         circuit = self._circuits[name]
-        held, rows = self._begin(name, circuit.at_once, now)
+        limit = circuit.at_once
+        held, rows = partitions.take_work(
+            using,
+            OutboxPartition,
+            owner=self._owner,
+            lease=self._lease,
+            limit=_PARTITIONS,
+            name=name,
+            work=outbox.pending(using, name),
+            read=lambda parts, now: outbox.read(using, name, parts, limit, now),
+        )
         if not rows:
             return False
         fault_point("relay.after_take")
@@ -103,21 +111,6 @@ class Relay:
         self._mark(held, rows, receipts)
         fault_point("relay.after_mark")
         return not circuit.is_open
-
-    def _begin(self, name: str, limit: int, now: datetime) -> tuple[list[Held], list[Pending]]:
-        using = self._using
-        with transaction.atomic(using=using):
-            return partitions.take_work(
-                using,
-                OutboxPartition,
-                owner=self._owner,
-                lease=self._lease,
-                limit=_PARTITIONS,
-                now=now,
-                name=name,
-                work=outbox.pending(using, name),
-                read=lambda parts: outbox.read(using, name, parts, limit, now),
-            )
 
     def _publish(self, name: str, rows: Sequence[Pending]) -> Sequence[SagaError | None]:
         """Give the broker's word for each message."""

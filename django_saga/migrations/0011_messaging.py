@@ -92,6 +92,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='InboxSubscription',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('consumer', models.CharField(max_length=100, verbose_name='consumer')),
+                ('topic', models.CharField(max_length=100, verbose_name='topic')),
+                ('seen_at', models.DateTimeField(help_text='When a worker with such code was there.', verbose_name='last seen')),
+            ],
+            options={
+                'verbose_name': 'inbox subscription',
+                'verbose_name_plural': 'inbox subscriptions',
+                'constraints': [models.UniqueConstraint(fields=('consumer', 'topic'), name='django_saga_inbox_subscription')],
+            },
+        ),
+        migrations.CreateModel(
             name='OutboxMessage',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),

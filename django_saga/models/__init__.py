@@ -7,7 +7,7 @@ from django_saga.models.event import SagaEvent
 from django_saga.models.external import ExternalEvent
 from django_saga.models.gate import SagaGate
 from django_saga.models.ids import child_id, uuid7
-from django_saga.models.inbox import InboxMessage, InboxPartition, InboxStream
+from django_saga.models.inbox import InboxMessage, InboxPartition, InboxStream, InboxSubscription
 from django_saga.models.instance import SagaInstance
 from django_saga.models.lock import SagaLock
 from django_saga.models.operation import SagaOperation
@@ -20,6 +20,7 @@ __all__ = [
     "InboxMessage",
     "InboxPartition",
     "InboxStream",
+    "InboxSubscription",
     "OutboxMessage",
     "OutboxPartition",
     "OutboxStream",

@@ -46,6 +46,25 @@ class InboxStream(models.Model):
         return plain(f"{self.consumer} {self.stream}")
 
 
+class InboxSubscription(models.Model):
+    """A topic that a consumer handles, as some worker's code says."""
+
+    id = models.BigAutoField(primary_key=True)
+    consumer = models.CharField(_("consumer"), max_length=MAX_NAME_LENGTH)
+    topic = models.CharField(_("topic"), max_length=MAX_NAME_LENGTH)
+    seen_at = models.DateTimeField(_("last seen"), help_text=_("When a worker with such code was there."))
+
+    class Meta:
+        verbose_name = _("inbox subscription")
+        verbose_name_plural = _("inbox subscriptions")
+        constraints = [
+            models.UniqueConstraint(fields=["consumer", "topic"], name="django_saga_inbox_subscription"),
+        ]
+
+    def __str__(self) -> str:
+        return plain(f"{self.consumer} {self.topic}")
+
+
 class InboxMessage(models.Model):
     """A message that came for a consumer."""
 

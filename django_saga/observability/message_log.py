@@ -74,6 +74,14 @@ def _flow_failed(*, consumer: str, message: Any, error: BaseException, **_: Any)
     )
 
 
+def _abandoned(*, consumer: str, number: int, **_: Any) -> None:
+    logger.error(
+        "%d messages wait for %s, which no worker has in its code any more: they are dead; see saga_requeue",
+        number,
+        consumer,
+    )
+
+
 def _hook_failed(*, consumer: str, error: BaseException, **_: Any) -> None:
     logger.error(
         "what a handler of %s had registered by transaction.on_commit failed, after the commit: %s",
@@ -106,6 +114,7 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "message_failed": _failed,
     "message_dead": _dead,
     "flow_failed": _flow_failed,
+    "abandoned": _abandoned,
     "hook_failed": _hook_failed,
     "reply_late": _reply_late,
     "trouble": _trouble,

@@ -27,11 +27,11 @@ def now(using: str) -> datetime:
         return told(cursor.fetchone()[0])
 
 
-def moment(using: str) -> str:
-    """Give the SQL for the time of the statement, to compare alarms with."""
+def moment(using: str, ahead: timedelta = timedelta(0)) -> str:
+    """Give the SQL for the time of the statement, or for one that is ``ahead`` of it."""
     if _held is not None:
-        return sql.literal(connections[using], _held + _ahead)
-    return sql.now(connections[using], _ahead.total_seconds())
+        return sql.literal(connections[using], _held + _ahead + ahead)
+    return sql.now(connections[using], (_ahead + ahead).total_seconds())
 
 
 def told(value: object) -> datetime:

@@ -27,13 +27,14 @@ class Effect(NamedTuple):
 
 def begin(using: str, key: str, status: str) -> bool:
     """Write that an effect is ``status``; False when there is a row already."""
-    row = (key, status, clock.now(using))
+    row, now = (key, status), clock.moment(using)
     if locks.collides_quietly(using):
-        return sql.insert(using, SagaEffect, ("effect_key", "status", "changed_at"), [row], ignore=True) == 1
+        columns, given = ("effect_key", "status"), {"changed_at": now}
+        return sql.insert(using, SagaEffect, columns, [row], given=given, ignore=True) == 1
     # An insert that is ignored keeps a shared lock on the row it met: several who did would then wait for
     # each other to change it. This one locks it for itself, and counts two for a row that it met and changed.
     statement = (
-        f"INSERT INTO {sql.table(SagaEffect)} (effect_key, status, changed_at) VALUES (%s, %s, %s)"
+        f"INSERT INTO {sql.table(SagaEffect)} (effect_key, status, changed_at) VALUES (%s, %s, {now})"
         " ON DUPLICATE KEY UPDATE changed_at = changed_at + INTERVAL 1 MICROSECOND"
     )
     return sql.execute(using, statement, row) == 1

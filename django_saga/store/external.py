@@ -16,10 +16,10 @@ from django.db.models import Exists, OuterRef
 
 from django_saga.core.states import StepStatus
 from django_saga.models import ExternalEvent, SagaStep
-from django_saga.store import sql, waiting
+from django_saga.store import clock, sql, waiting
 
 _WAITING = (StepStatus.WAITING, StepStatus.UNDO_SCHEDULED)  # compensations wait for replies
-_COLUMNS = ("name", "key", "address", "event_id", "payload", "sent_at")
+_COLUMNS = ("name", "key", "address", "event_id", "payload")
 
 
 class NewEvent(NamedTuple):
@@ -32,22 +32,34 @@ class NewEvent(NamedTuple):
     payload: str  # JSON text
 
 
-def write(using: str, event: NewEvent, now: datetime) -> bool:
+def write(using: str, event: NewEvent) -> bool:
     """Write an event in the caller's transaction; False when its id was sent before.
 
     The unique index decides: the same id in another open transaction is waited for until that ends.
     """
-    row = (event.name, event.key, event.address, event.event_id, event.payload, now)
-    return sql.insert(using, ExternalEvent, _COLUMNS, [row], ignore=event.event_id is not None) == 1
+    told_apart = event.event_id is not None
+    given = {"sent_at": clock.moment(using)}
+    return sql.insert(using, ExternalEvent, _COLUMNS, [event], given=given, ignore=told_apart) == 1
 
 
-def take(using: str, address: str, step_id: UUID, now: datetime) -> str | None:
+def take(using: str, address: str, step_id: UUID) -> str | None:
     """Have a step take the oldest event there is and give its payload (JSON text); None: there is none.
 
     Inside the transaction that also records what comes of it.
     """
     connection = connections[using]
-    event = sql.table(ExternalEvent)
+    event, taken = sql.table(ExternalEvent), f"taken_by_id = %s, taken_at = {clock.moment(using)}"
+    if sql.has_arrays(connection):
+        # One that is being taken is waited for, and passed over if it was.
+        rows = sql.read(
+            using,
+            ExternalEvent,
+            ("payload",),
+            f"UPDATE {event} SET {taken} WHERE id = (SELECT id FROM {event} WHERE address = %s"
+            f" AND taken_at IS NULL ORDER BY id LIMIT 1 {sql.locking(connection)}) RETURNING payload",
+            [step_id, address],
+        )
+        return str(rows[0][0]) if rows else None
     while True:
         # First without a lock: InnoDB locks the gap where nothing is found, and senders would wait for it.
         rows = _oldest(using, address)
@@ -64,8 +76,8 @@ def take(using: str, address: str, step_id: UUID, now: datetime) -> str | None:
         if locked:
             sql.execute(
                 using,
-                f"UPDATE {event} SET taken_by_id = %s, taken_at = %s WHERE id = %s",
-                [step_id, now, oldest],
+                f"UPDATE {event} SET {taken} WHERE id = %s",
+                [step_id, oldest],
             )
             return str(payload)
 

@@ -21,26 +21,29 @@ from django_saga.models import SagaStep
 from django_saga.store import sql
 
 
-def hold(using: str, step_id: UUID, token: int, timeout: timedelta) -> None:
-    """Lock the step's row for the open transaction. Raises ``LeaseLost`` when ``token`` is no longer the
-    row's.
+def hold(using: str, step_id: UUID, token: int, timeout: timedelta) -> str:
+    """Lock the step's row for the open transaction, set its limits, and give what the step waits for, or
+    waited for last. Raises ``LeaseLost`` when ``token`` is no longer the row's.
     """
     connection = connections[using]
-    limit(using, timeout)
+    also, values = limits(using, timeout)
     rows = sql.read(
         using,
         SagaStep,
-        ("token", "status"),
-        f"SELECT token, status FROM {sql.table(SagaStep)} WHERE id = %s {sql.locking(connection)}",
-        [sql.to_db(connection, step_id)],
+        ("token", "status", "waits_for"),
+        f"SELECT token, status, waits_for{also} FROM {sql.table(SagaStep)}"
+        f" WHERE id = %s {sql.locking(connection)}",
+        [*values, sql.to_db(connection, step_id)],
     )
     if not rows or rows[0][0] != token or rows[0][1] not in OWNED_STEP:
         raise LeaseLost(f"step {step_id} moved on from token {token}")
+    return rows[0][2] or ""
 
 
-def limit(using: str, timeout: timedelta) -> None:
-    """Have the server end what the worker cannot, where it can: hung statements and, if the process is
-    frozen, the open transaction.
+def limits(using: str, timeout: timedelta) -> tuple[str, list[str]]:
+    """Give what a SELECT that locks rows reads besides, so that the server ends what the worker cannot, where
+    it can: waits for locks, that one included, hung statements and, if the process is frozen, the open
+    transaction.
 
     ``client_connection_check_interval`` has a killed worker noticed while a statement runs, so that its
     locks go at once.
@@ -48,19 +51,17 @@ def limit(using: str, timeout: timedelta) -> None:
     connection = connections[using]
     # In the transaction of a test case the limits would outlive the step.
     if connection.vendor != "postgresql" or connection.savepoint_ids:
-        return
+        return "", []
     milliseconds = str(max(1, int(timeout.total_seconds() * 1000)))
-    limits = {
+    found = {
         "statement_timeout": milliseconds,
         "lock_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
         "client_connection_check_interval": "500",
     }
     if connection.pg_version >= 170000:  # type: ignore[attr-defined]
-        limits["transaction_timeout"] = milliseconds
-    calls = ", ".join(["set_config(%s, %s, true)"] * len(limits))
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {calls}", [part for pair in limits.items() for part in pair])
+        found["transaction_timeout"] = milliseconds
+    return ", set_config(%s, %s, true)" * len(found), [part for pair in found.items() for part in pair]
 
 
 # --- what user code does to its transaction -------------------------------------------------------

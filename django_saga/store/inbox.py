@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from django_saga.models import InboxMessage, InboxStream
 from django_saga.store import clock, flows, letters, partitions, sql
@@ -101,41 +101,50 @@ class Waiting(NamedTuple):
 
 def store(using: str, arrivals: Sequence[Arrival]) -> int:
     """Write what came, in its order, and give how many messages were new."""
-    known, now = _marks(using, arrivals)
+    now = clock.now(using)
     rows: list[sql.Row] = []
     for each in arrivals:
-        first, last = known.get((each.consumer, each.stream, each.source), (0, -1))
-        if first <= each.number <= last:
-            continue
         dead = bool(each.error_class)
         status = Status.DEAD if dead else Status.WAITING
         ended = now if dead else None
         failure = (each.error_class, each.error, "", each.fingerprint, ended)
         rows.append((*each[:9], status.value, 0, 0, *failure, now, ended, each.correlation_id))
-    return sql.insert(using, InboxMessage, _COLUMNS, rows, ignore=True)
+    new = sql.insert(using, InboxMessage, _COLUMNS, rows, ignore=True)
+    return new - _withdraw_old(using, arrivals, now) if new else 0
 
 
-def _marks(
-    using: str, arrivals: Sequence[Arrival]
-) -> tuple[dict[tuple[str, str | None, str], tuple[int, int]], datetime]:
-    """Give what consumers have had of streams whose rows were pruned, and the time."""
-    connection = connections[using]
-    streams = sorted({each.stream for each in arrivals if each.stream is not None})
+def _withdraw_old(using: str, arrivals: Sequence[Arrival], written_at: datetime) -> int:
+    """Delete what was just written though it is old; give how many rows that were.
+
+    Rows that were pruned are known by their marks alone. These are read after ours were written: a row that
+    was still there would have collided with ours, and when it was gone its mark was committed.
+    """
+    old: dict[str, list[str]] = {}
+    known = _marks(using, sorted({each.stream for each in arrivals if each.stream is not None}))
+    for each in arrivals:
+        first, last = known.get((each.consumer, each.stream, each.source), (0, -1))
+        if first <= each.number <= last:
+            old.setdefault(each.consumer, []).append(each.message_id)
+    # Of the same message, a row that waits since before is another one.
+    ours = InboxMessage.objects.using(using).filter(status=Status.WAITING, received_at=written_at)
+    return sum(
+        ours.filter(consumer=consumer, message_id__in=ids).delete()[0] for consumer, ids in old.items()
+    )
+
+
+def _marks(using: str, streams: Sequence[str]) -> dict[tuple[str, str | None, str], tuple[int, int]]:
+    """Give what consumers have had of streams whose rows were pruned."""
     found: dict[tuple[str, str | None, str], tuple[int, int]] = {}
-    now = None if streams else clock.now(using)
+    if not streams:
+        return found
+    connection = connections[using]
+    columns = "consumer", "stream", "source", "first_number", "last_number"
     for part in sql.chunks(connection, streams):
         these, names = sql.is_in(connection, "stream", part)
-        # One way to the server and back for both.
-        asked = (
-            f"SELECT {sql.epoch(connection)}, consumer, stream, source, first_number, last_number"
-            f" FROM (SELECT 1 AS one) AS one LEFT JOIN {sql.table(InboxStream)} ON {these}"
-        )
-        for epoch, consumer, stream, source, first, last in sql.read(using, InboxStream, (), asked, names):
-            now = clock.at(epoch)
-            if consumer is not None:
-                found[consumer, stream, source] = (first, last)
-    assert now is not None  # there is a row at least
-    return found, now
+        asked = f"SELECT {', '.join(columns)} FROM {sql.table(InboxStream)} WHERE {these}"
+        for consumer, stream, source, first, last in sql.read(using, InboxStream, columns, asked, names):
+            found[consumer, stream, source] = (first, last)
+    return found
 
 
 def with_work(using: str, consumers: Sequence[str]) -> tuple[list[str], datetime | None]:
@@ -154,10 +163,27 @@ def waiting(using: str, consumer: str) -> partitions.Work:
 
 
 def count(using: str, consumer: str, limit: int) -> int:
-    """Say for how many messages a consumer is behind, up to ``limit``."""
-    some = f"SELECT id FROM {sql.table(InboxMessage)} WHERE {_due(using)} LIMIT %s"
-    asked = f"SELECT count(*) FROM ({some}) AS behind"
-    [(found,)] = sql.read(using, InboxMessage, (), asked, [consumer, limit])
+    """Say how many messages wait for a consumer, up to ``limit``."""
+    return _count(using, "consumer = %s AND status = 'waiting'", [consumer], limit)
+
+
+def count_due(using: str, consumer: str, limit: int) -> int:
+    """Say how many messages a consumer could handle now, up to ``limit``: neither those that wait for their
+    time nor those behind them in their streams.
+    """
+    held = (
+        f"SELECT stream FROM {sql.table(InboxMessage)} WHERE consumer = %s AND status = 'waiting'"
+        f" AND stream IS NOT NULL AND due_at > {clock.moment(using)}"
+    )
+    where = f"{_due(using)} AND (stream IS NULL OR stream NOT IN ({held}))"
+    return _count(using, where, [consumer, consumer], limit)
+
+
+def _count(using: str, where: str, values: Sequence[Any], limit: int) -> int:
+    some = f"SELECT id FROM {sql.table(InboxMessage)} WHERE {where} LIMIT %s"
+    [(found,)] = sql.read(
+        using, InboxMessage, (), f"SELECT count(*) FROM ({some}) AS found", [*values, limit]
+    )
     return int(found)
 
 
@@ -181,10 +207,12 @@ def leave(using: str, ids: Sequence[int]) -> None:
     _change(using, ids, "crashes = CASE WHEN crashes > 0 THEN crashes - 1 ELSE 0 END")
 
 
-def finish(using: str, ids: Sequence[int]) -> int:
-    """Mark messages as done, inside the transaction of their effects; the caller holds their partitions."""
+def finished(using: str, ids: Sequence[int]) -> sql.Statement:
+    """Give what marks messages as done, inside the transaction of their effects; the caller holds their
+    partitions.
+    """
     kept = "body = CASE WHEN result IS NULL THEN NULL ELSE body END"
-    return _change(using, ids, f"status = 'done', {kept}, {_at_rest(using)}")
+    return _changed(using, ids, f"status = 'done', {kept}, {_at_rest(using)}")
 
 
 def fail(using: str, row_id: int, failure: Failure, traceback: str, now: datetime) -> None:
@@ -192,14 +220,29 @@ def fail(using: str, row_id: int, failure: Failure, traceback: str, now: datetim
     letters.fail(_these(using, [row_id]), failure, now, traceback=traceback, crashes=0)
 
 
+def postpone(using: str, row_id: int, due_at: datetime) -> None:
+    """Leave a message to another worker; the caller holds its partition."""
+    _these(using, [row_id]).update(crashes=0, due_at=due_at)
+
+
+def give_up(using: str, consumer: str, failure: Failure, now: datetime) -> int:
+    """Have all that waits for a consumer be dead, and give how many messages that were."""
+    waiting = InboxMessage.objects.using(using).filter(consumer=consumer, status=Status.WAITING)
+    return letters.fail(waiting, failure, now, crashes=0, attempts=F("attempts"))
+
+
 def _at_rest(using: str) -> str:
     return f"crashes = 0, due_at = NULL, ended_at = {clock.moment(using)}"
 
 
 def _change(using: str, ids: Sequence[int], change: str) -> int:
+    return sql.together(using, [_changed(using, ids, change)])
+
+
+def _changed(using: str, ids: Sequence[int], change: str) -> sql.Statement:
     these, params = sql.is_in(connections[using], "id", ids)
     update = f"UPDATE {sql.table(InboxMessage)} SET {change} WHERE {these} AND status = 'waiting'"
-    return sql.execute(using, update, params)
+    return sql.Statement(update, params)
 
 
 def _these(using: str, ids: Sequence[int]) -> QuerySet[InboxMessage]:

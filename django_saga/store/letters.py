@@ -26,9 +26,9 @@ class Failure:
     fingerprint: str
 
 
-def fail(rows: QuerySet[Any], failure: Failure, now: datetime, **fields: Any) -> None:
-    """Note that a message, the only one of ``rows``, failed, and ``fields`` of its table besides; the caller
-    holds its partition.
+def fail(rows: QuerySet[Any], failure: Failure, now: datetime, **fields: Any) -> int:
+    """Note that messages failed, and ``fields`` of their table besides; the caller holds their partitions.
+    Gives how many there were.
     """
     fields |= {"error_class": failure.error_class, "error": failure.error}
     fields |= {"fingerprint": failure.fingerprint, "due_at": failure.due_at}
@@ -36,7 +36,7 @@ def fail(rows: QuerySet[Any], failure: Failure, now: datetime, **fields: Any) ->
         fields |= {"status": "dead", "ended_at": now}
     with transaction.atomic(using=rows.db, savepoint=False):
         rows.filter(failed_at=None).update(failed_at=now)
-        rows.update(attempts=F("attempts") + 1, **fields)
+        return rows.update(**{"attempts": F("attempts") + 1, **fields})
 
 
 def locked(using: str, box: str, letter_id: int) -> OutboxMessage | InboxMessage | None:

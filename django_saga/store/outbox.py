@@ -170,15 +170,6 @@ def pending(using: str, broker: str) -> partitions.Work:
     return partitions.Work(OutboxMessage, f"broker = %s AND status = 'pending' AND {due}", [broker])
 
 
-def when_pending(using: str, broker: str) -> datetime | None:
-    """Give the time if something is to be sent to a broker; None if nothing is."""
-    connection = connections[using]
-    there = f"SELECT 1 FROM {sql.table(OutboxMessage)} WHERE broker = %s AND status = 'pending'"
-    asked = f"SELECT {sql.epoch(connection)}, EXISTS({there})"
-    [(epoch, found)] = sql.read(using, OutboxMessage, (), asked, [broker])
-    return clock.at(epoch) if found else None
-
-
 def brokers(using: str) -> set[str]:
     """Name the brokers for which there is something to be sent."""
     waiting = OutboxMessage.objects.using(using).filter(status=Status.PENDING)

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 
 from django_saga.core.messages import PARTITIONS, Queued, in_turn
 from django_saga.models.partition import Partition
-from django_saga.store import sql
+from django_saga.store import clock, sql
 
 # A look passes over so many pages, and leaves out so many lanes; what is behind them waits for another look.
 _PAGES = 20
@@ -61,62 +61,146 @@ def take_work(
     owner: UUID,
     lease: timedelta,
     limit: int,
-    now: datetime,
     name: str,
     work: Work,
-    read: Callable[[list[int]], list[_R]],
+    read: Callable[[list[int], datetime], list[_R]],
+    now: datetime | None = None,
 ) -> tuple[list[Held], list[_R]]:
     """Lease up to ``limit`` partitions of ``name`` in which there is ``work``, those first that waited
-    longest, and ``read`` what is in them; they are let go of when that is nothing.
+    longest, and ``read`` what is in them at which time; they are let go of when that is nothing.
+
+    ``now``: the time, if it is known that there is work. Nothing is written to find out that there is none.
     """
     connection = connections[using]
-    table, mine = sql.table(model), sql.to_db(connection, owner)
-    at, until = sql.to_db(connection, now), sql.to_db(connection, now + lease)
+    if sql.has_arrays(connection):
+        # Each statement is a transaction: whoever dies between two leaves a lease that runs out.
+        held, now = _lease_at_once(using, model, owner, lease, limit, name, work)
+        return _read_from(using, model, held, owner, read, now) if now else ([], [])
+    if now is None and (now := _when(using, work)) is None:
+        return [], []
     with transaction.atomic(using=using, savepoint=False):
-        # Not EXISTS, which a planner may turn into a join that reads all the work there is. What was never
-        # taken comes first: behind those that have work for ever, it would never be.
-        found = sql.read(
-            using,
-            model,
-            ("id", "name", "number", "token"),
-            f"SELECT id, name, number, token FROM {table}"
-            " WHERE name = %s AND (leased_until IS NULL OR leased_until <= %s OR owner = %s)"
-            f" AND (SELECT id FROM {sql.table(work.model)} AS w WHERE {work.where}"
-            f" AND w.part_number = {table}.number ORDER BY id LIMIT 1) IS NOT NULL"
-            " ORDER BY CASE WHEN taken_at IS NULL THEN 0 ELSE 1 END, taken_at, number"
-            f" LIMIT %s {sql.locking(connection, skip_locked=True)}",
-            [name, at, mine, *work.values, limit],
-        )
-        if not found:
-            return [], []
-        these, ids = sql.is_in(connection, "id", [row[0] for row in found])
-        sql.execute(
-            using,
-            f"UPDATE {table} SET owner = %s, leased_until = %s, taken_at = %s, token = token + 1"
-            f" WHERE {these}",
-            [mine, until, at, *ids],
-        )
-        held = [Held(key, named, number, token + 1) for key, named, number, token in found]
-        if not (there := read([each.number for each in held])):
-            release(using, model, held, owner)
+        held = _lease(using, model, owner, now, lease, limit, name, work)
+        return _read_from(using, model, held, owner, read, now)
+
+
+def _read_from(
+    using: str,
+    model: type[Partition],
+    held: list[Held],
+    owner: UUID,
+    read: Callable[[list[int], datetime], list[_R]],
+    now: datetime,
+) -> tuple[list[Held], list[_R]]:
+    if not held:
+        return [], []
+    if not (there := read([each.number for each in held], now)):
+        release(using, model, held, owner)
     return held, there
 
 
-def hold(using: str, model: type[Partition], held: Sequence[Held]) -> list[Held]:
-    """Lock partitions for the open transaction and give those that are still this process' own."""
+def _when(using: str, work: Work) -> datetime | None:
+    there = f"EXISTS(SELECT 1 FROM {sql.table(work.model)} WHERE {work.where})"
+    asked = f"SELECT {sql.epoch(connections[using])}, {there}"
+    [(epoch, found)] = sql.read(using, work.model, (), asked, work.values)
+    return clock.at(epoch) if found else None
+
+
+def _free(
+    using: str, model: type[Partition], columns: str, owner: UUID, name: str, work: Work, limit: int
+) -> tuple[str, list[Any]]:
+    """Give the query for ``columns`` of partitions that can be leased, which locks them."""
+    connection, table = connections[using], sql.table(model)
+    # Not EXISTS, which a planner may turn into a join that reads all the work there is. What was never
+    # taken comes first: behind those that have work for ever, it would never be.
+    query = (
+        f"SELECT {columns} FROM {table}"
+        f" WHERE name = %s AND (leased_until IS NULL OR leased_until <= {clock.moment(using)} OR owner = %s)"
+        f" AND (SELECT id FROM {sql.table(work.model)} AS w WHERE {work.where}"
+        f" AND w.part_number = {table}.number ORDER BY id LIMIT 1) IS NOT NULL"
+        " ORDER BY CASE WHEN taken_at IS NULL THEN 0 ELSE 1 END, taken_at, number"
+        f" LIMIT %s {sql.locking(connection, skip_locked=True)}"
+    )
+    return query, [name, sql.to_db(connection, owner), *work.values, limit]
+
+
+def _lease(
+    using: str,
+    model: type[Partition],
+    owner: UUID,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    name: str,
+    work: Work,
+) -> list[Held]:
     connection = connections[using]
+    free, values = _free(using, model, "id, name, number, token", owner, name, work, limit)
+    found = sql.read(using, model, ("id", "name", "number", "token"), free, values)
+    if found:
+        these, ids = sql.is_in(connection, "id", [row[0] for row in found])
+        times = [sql.to_db(connection, now + lease), sql.to_db(connection, now)]
+        sql.execute(
+            using,
+            f"UPDATE {sql.table(model)} SET owner = %s, leased_until = %s, taken_at = %s, token = token + 1"
+            f" WHERE {these}",
+            [sql.to_db(connection, owner), *times, *ids],
+        )
+    return [Held(key, named, number, token + 1) for key, named, number, token in found]
+
+
+def _lease_at_once(
+    using: str,
+    model: type[Partition],
+    owner: UUID,
+    lease: timedelta,
+    limit: int,
+    name: str,
+    work: Work,
+) -> tuple[list[Held], datetime | None]:
+    """Find and lease in one statement, on PostgreSQL; give also the time, if anything was found."""
+    connection = connections[using]
+    free, values = _free(using, model, "id", owner, name, work, limit)
+    found = sql.read(
+        using,
+        model,
+        ("id", "name", "number", "token"),
+        f"UPDATE {sql.table(model)} AS p SET owner = %s, leased_until = {clock.moment(using, lease)},"
+        f" taken_at = {clock.moment(using)}, token = p.token + 1 FROM ({free}) AS free"
+        f" WHERE p.id = free.id RETURNING p.id, p.name, p.number, p.token, {sql.epoch(connection)}",
+        [sql.to_db(connection, owner), *values],
+    )
+    held = sorted((Held(*row[:4]) for row in found), key=lambda each: each.id)
+    return held, clock.at(found[0][4]) if found else None
+
+
+def hold(
+    using: str,
+    model: type[Partition],
+    held: Sequence[Held],
+    limits: tuple[str, Sequence[Any]] = ("", ()),
+) -> list[Held]:
+    """Lock partitions for the open transaction and give those that are still this process' own. ``limits``:
+    of the transaction, see ``fence.limits``.
+    """
+    connection = connections[using]
+    also, values = limits
     these, ids = sql.is_in(connection, "id", [each.id for each in held])
-    asked = f"SELECT id, token FROM {sql.table(model)} WHERE {these} ORDER BY id {sql.locking(connection)}"
-    tokens: dict[int, int] = dict(sql.read(using, model, ("id", "token"), asked, ids))
+    asked = f"SELECT id, token{also} FROM {sql.table(model)} WHERE {these} ORDER BY id"
+    rows = sql.read(using, model, ("id", "token"), f"{asked} {sql.locking(connection)}", [*values, *ids])
+    tokens = {row[0]: row[1] for row in rows}
     return [each for each in held if tokens.get(each.id) == each.token]
 
 
 def release(using: str, model: type[Partition], held: Sequence[Held], owner: UUID) -> None:
     """Let go of partitions that are still ``owner``'s."""
+    sql.together(using, [released(using, model, held, owner)])
+
+
+def released(using: str, model: type[Partition], held: Sequence[Held], owner: UUID) -> sql.Statement:
+    """Give what lets go of partitions that are still ``owner``'s."""
     connection = connections[using]
     these, ids = sql.is_in(connection, "id", [each.id for each in held])
-    sql.execute(
-        using,
+    return sql.Statement(
         f"UPDATE {sql.table(model)} SET owner = NULL, leased_until = NULL WHERE {these} AND owner = %s",
         [*ids, sql.to_db(connection, owner)],
     )

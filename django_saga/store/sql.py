@@ -7,7 +7,7 @@ each difference between databases is asked from ``connection.features`` or named
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -262,23 +262,27 @@ def insertion(
     columns: tuple[str, ...],
     rows: Sequence[Row],
     *,
+    given: Mapping[str, str] | None = None,
     update: tuple[str, ...] = (),
     keep: tuple[str, ...] = (),
     ignore: bool = False,
 ) -> list[Statement]:
     """Give what inserts ``rows`` (values in the order of ``columns``, JSON as text).
 
+    ``given``: more columns, which have the same value in all rows, with the SQL of that value.
     ``update``: columns a row that is already there takes over from the new one; of those in ``keep``, only
     values that are not NULL. ``ignore``: leave a row that collides with any unique key out.
     """
     if not rows:
         return []
     connection = connections[using]
-    head, clash = _around(connection.vendor, model, columns, update, keep, ignore=ignore)
+    alike = dict(given or {})
+    head, clash = _around(connection.vendor, model, (*columns, *alike), update, keep, ignore=ignore)
+    also = "".join(f", {value}" for value in alike.values())
     if has_arrays(connection):
-        text = f"{head} SELECT * FROM unnest({_casts(model, columns)}) {clash}"
+        text = f"{head} SELECT *{also} FROM unnest({_casts(model, columns)}) {clash}"
         return [Statement(text, [as_array(column) for column in zip(*rows, strict=True)])]
-    one = f"({', '.join(['%s'] * len(columns))})"
+    one = f"({', '.join(['%s'] * len(columns))}{also})"
     return [
         Statement(
             f"{head} VALUES {', '.join([one] * len(part))} {clash}",
@@ -315,10 +319,12 @@ def insert(
     columns: tuple[str, ...],
     rows: Sequence[Row],
     *,
+    given: Mapping[str, str] | None = None,
     ignore: bool = False,
 ) -> int:
     """Insert ``rows`` as ``insertion`` says, and give how many took effect."""
-    return sum(together(using, [each]) for each in insertion(using, model, columns, rows, ignore=ignore))
+    statements = insertion(using, model, columns, rows, given=given, ignore=ignore)
+    return sum(together(using, [each]) for each in statements)
 
 
 @lru_cache(maxsize=256)

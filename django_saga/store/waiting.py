@@ -72,15 +72,16 @@ def _ring(using: str, column: str, values: Sequence[str | UUID]) -> list[str]:
     table, now = sql.table(SagaStep), clock.moment(using)
     for part in sql.chunks(connection, values):
         wanted, params = sql.is_in(connection, column, part)
+        free = (
+            f"SELECT id, queue FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > {now}"
+            f" {sql.locking(connection, skip_locked=True)}"
+        )
+        if sql.has_arrays(connection):
+            update = f"UPDATE {table} AS s SET due_at = {now} FROM ({free}) AS free WHERE s.id = free.id"
+            rung += [row[0] for row in sql.read(using, SagaStep, (), f"{update} RETURNING s.queue", params)]
+            continue
         with transaction.atomic(using=using):
-            rows = sql.read(
-                using,
-                SagaStep,
-                ("id", "queue"),
-                f"SELECT id, queue FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > {now}"
-                f" {sql.locking(connection, skip_locked=True)}",
-                params,
-            )
+            rows = sql.read(using, SagaStep, ("id", "queue"), free, params)
             if rows:
                 these, ids = sql.is_in(connection, "id", [row[0] for row in rows])
                 sql.execute(using, f"UPDATE {table} SET due_at = {now} WHERE {these}", ids)

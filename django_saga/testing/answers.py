@@ -36,7 +36,7 @@ def _answer(using: str, program: Program, row: SagaStep, answer: Any) -> None:
     wait, now = program.definition[row.name].wait, clock.now(using)
     if wait is not None and wait.sends_commands:
         if row.waits_for and not external.there(using, [row.waits_for]):
-            external.write(using, _reply(row, answer), now)
+            external.write(using, _reply(row, answer))
     elif row.status == StepStatus.UNDO_SCHEDULED:
         return
     elif wait is not None and wait.kind is WaitKind.APPROVAL:
@@ -45,7 +45,7 @@ def _answer(using: str, program: Program, row: SagaStep, answer: Any) -> None:
     elif wait is not None and wait.kind is WaitKind.EVENT and not external.there(using, [row.waits_for]):
         text = payloads.encode(answer, "answer", get_settings().max_result_bytes, "MAX_RESULT_BYTES")
         key = row.waits_for.split(":", 2)[2]
-        external.write(using, external.NewEvent(wait.name, key, row.waits_for, None, text), now)
+        external.write(using, external.NewEvent(wait.name, key, row.waits_for, None, text))
 
 
 def _reply(row: SagaStep, answer: Any) -> external.NewEvent:

@@ -21,6 +21,7 @@ from django_saga.models import (
     InboxMessage,
     InboxPartition,
     InboxStream,
+    InboxSubscription,
     OutboxMessage,
     OutboxPartition,
     OutboxStream,
@@ -133,6 +134,8 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
     in_stream = InboxStream.objects.create(
         consumer=names[:100], stream=text[:200], source=text[:200], first_number=1, last_number=1
     )
+    InboxSubscription.objects.all().delete()
+    subscription = InboxSubscription.objects.create(consumer=names[:100], topic=names[:100], seen_at=event.at)
     out_part = OutboxPartition.objects.create(name=names[:100], number=0)
     in_part = InboxPartition.objects.create(name=names[:100], number=0)
     sent = ExternalEvent.objects.create(
@@ -170,6 +173,7 @@ def rows(text: str = "plain", *, names: str = "") -> dict[str, object]:
         "inboxmessage": incoming.pk,
         "inboxstream": in_stream.pk,
         "inboxpartition": in_part.pk,
+        "inboxsubscription": subscription.pk,
     }
 
 
@@ -273,6 +277,7 @@ def test_no_stored_text_becomes_an_element_or_an_attribute(boss, text):
         "InboxMessage",
         "InboxPartition",
         "InboxStream",
+        "InboxSubscription",
         "OutboxMessage",
         "OutboxPartition",
         "OutboxStream",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +47,14 @@ def test_two_handlers_for_one_consumer_and_topic_are_an_error(monkeypatch):
         (
             {"WEBHOOKS": {"acme": " "}},
             ("django_saga.E204", "DJANGO_SAGA['WEBHOOKS']['acme'] has no secret."),
+        ),
+        (
+            {"WEBHOOKS": {"acme": "whsec_" + "A" * 32}, "KEEP_MESSAGES": timedelta(minutes=10)},
+            (
+                "django_saga.E205",
+                "DJANGO_SAGA['KEEP_MESSAGES'] is not longer than the 10 minutes in which a callback is "
+                "believed: one that is sent again after it was deleted would be handled again.",
+            ),
         ),
         (
             {"BROKERS": {"default": "memry:"}, "SOURCE": "x"},

@@ -13,6 +13,7 @@ from django_saga.dsl.handler import handlers
 from django_saga.exceptions import BrokerUnavailable, MessageHeld, MessageRefused, SagaError
 from django_saga.messaging.handling import Handling
 from django_saga.messaging.relay import Relay
+from django_saga.models import InboxSubscription
 from django_saga.ports import BrokerFeatures
 from django_saga.runtime import broker
 from django_saga.testing import assert_message_invariants, shift_clock
@@ -100,9 +101,10 @@ def _message_invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def trip() -> Iterator[Any]:
+def trip(db: None) -> Iterator[Any]:
     """A trip that can be asked for, and nothing else."""
     from tests.messages.trip import Trip
 
+    InboxSubscription.objects.all().delete()  # what `migrate` noted of the tests' handlers
     with handlers.isolated():
         yield Trip()

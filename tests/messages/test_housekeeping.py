@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from django_saga import PermanentFailure, operations, publish
 from django_saga.messaging import housekeeping
 from django_saga.messaging.housekeeping import prune_messages
+from django_saga.messaging.relay import Relay
 from django_saga.models import InboxMessage, InboxStream, OutboxMessage
+from django_saga.runtime import broker
 from django_saga.testing import deliver_messages
+from tests.messages.conftest import LEASE
 from tests.messages.trip import happened
 from tests.models import Effect
+from tests.together import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +69,30 @@ def test_a_duplicate_older_than_what_is_kept_stays_out(deliver, later):
     deliver()
 
     assert kinds() == ["1", "2", "3"]
+
+
+@pytest.mark.postgres
+@pytest.mark.mariadb
+@pytest.mark.fault("F61")
+def test_a_duplicate_that_comes_while_its_row_is_pruned_stays_out(deliver, later):
+    publish("test.noted", {"n": 1}, key="a")
+    deliver()
+    later(timedelta(days=8))
+    pruned: list[object] = []
+
+    def prune_meanwhile(execute, sql, params, many, context):
+        if sql.startswith("INSERT") and InboxMessage._meta.db_table in sql and not pruned:
+            pruned.append(in_threads(1, lambda _: prune_messages()))
+        return execute(sql, params, many, context)
+
+    OutboxMessage.objects.update(status="pending")
+    with connection.execute_wrapper(prune_meanwhile):
+        Relay("default", ["default"], broker, lease=LEASE).turn()
+    publish("test.noted", {"n": 2}, key="a")
+    deliver()
+
+    assert pruned == [[1]]
+    assert kinds() == ["1", "2"]
 
 
 @pytest.mark.tampers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres, pyt
 def elsewhere():
     """Another database, as far as Django knows."""
     connections.databases["elsewhere"] = dict(connections.databases["default"])
-    other = connections["elsewhere"]
+    other: Any = connections["elsewhere"]
 
     def ensure_connection():
         if other.connection is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Edit, Mutation
 
+_HOUSEKEEPING = "tests/messages/test_housekeeping.py"
 _RELAY = "tests/messages/test_relay.py"
 
 MUTATIONS = (
@@ -113,13 +114,42 @@ MUTATIONS = (
     Mutation(
         "M82",
         "a message that comes again is not looked for among those that were pruned",
+        (Edit("django_saga/store/inbox.py", "if first <= each.number <= last:", "if False:"),),
+        f"{_HOUSEKEEPING}::test_a_duplicate_older_than_what_is_kept_stays_out",
+    ),
+    Mutation(
+        "M97",
+        "what was pruned is asked for before a message is stored, not after",
         (
             Edit(
                 "django_saga/store/inbox.py",
-                "    known, now = _marks(using, arrivals)\n",
-                "    known, now = {}, clock.now(using)\n",
+                "    rows: list[sql.Row] = []\n",
+                "    rows: list[sql.Row] = []\n"
+                "    known = _marks(using, sorted({each.stream or '' for each in arrivals}))\n",
+            ),
+            Edit(
+                "django_saga/store/inbox.py",
+                "_withdraw_old(using, arrivals, now) if",
+                "_withdraw_old(using, arrivals, now, known) if",
+            ),
+            Edit(
+                "django_saga/store/inbox.py",
+                "arrivals: Sequence[Arrival], written_at: datetime) -> int:",
+                "arrivals: Sequence[Arrival], written_at: datetime, known) -> int:",
+            ),
+            Edit(
+                "django_saga/store/inbox.py",
+                "    known = _marks(using, sorted({each.stream for each in arrivals if"
+                " each.stream is not None}))\n",
+                "",
             ),
         ),
-        "tests/messages/test_housekeeping.py::test_a_duplicate_older_than_what_is_kept_stays_out",
+        f"{_HOUSEKEEPING}::test_a_duplicate_that_comes_while_its_row_is_pruned_stays_out",
+    ),
+    Mutation(
+        "M98",
+        "a look takes what was committed between its pages",
+        (Edit("django_saga/store/partitions.py", "if page and newest is None:", "if False:"),),
+        f"{_RELAY}::test_what_is_committed_between_two_pages_of_a_look_is_left_to_the_next",
     ),
 )

@@ -14,7 +14,7 @@ from django.test import Client
 from django_saga.core.commands import REPLY_CONSUMER
 from django_saga.core.webhooks import key_of, sign
 from django_saga.dsl.handler import Handler, handlers
-from django_saga.models import ExternalEvent, InboxMessage
+from django_saga.models import ExternalEvent, InboxMessage, InboxSubscription
 from django_saga.store import clock
 from django_saga.testing import assert_completed, deliver_messages, saga_steps, shift_clock
 from tests.handlers import write_down
@@ -31,10 +31,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def partner(settings):
+def partner(settings, db):
+    InboxSubscription.objects.all().delete()  # what `migrate` noted of the tests' handlers
     settings.DJANGO_SAGA = {"WEBHOOKS": {"acme": SECRET, "both": f"{OTHER} {SECRET}"}}
     replies = [each for each in handlers.all() if each.consumer == REPLY_CONSUMER]
-    with handlers.isolated(Handler("partner", "acme.noted", write_down), *replies):
+    works = Handler("partner", "acme.work", write_down, answers=True)
+    with handlers.isolated(Handler("partner", "acme.noted", write_down), works, *replies):
         yield
 
 
@@ -122,6 +124,7 @@ def test_a_partner_cannot_answer_what_he_was_not_asked(lab, ledger):
         ({"body": b"[]"}, 400, "this is no CloudEvent: a JSON list, not an object"),
         ({"event": {**EVENT, "type": "bank.deposited"}}, 403, "what is of a type that begins with 'acme.'"),
         ({"event": {**EVENT, "type": "acmenoted"}}, 403, "what is of a type that begins with 'acme.'"),
+        ({"event": {**EVENT, "type": "acme.work"}}, 403, "acme.work is a command"),
         ({"event": {**EVENT, "type": "acme.other"}}, 404, "nobody here takes acme.other"),
         ({"event": {**EVENT, "data": "x" * 600_000}}, 413, "a callback has at most 524,288 bytes"),
     ],

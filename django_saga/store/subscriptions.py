@@ -1,0 +1,58 @@
+"""Who handles what, as the code of the workers says: a row for each consumer and topic.
+
+A worker knows the consumers of its own code only. In a rolling update, and where projects share a database,
+others have more: what comes for those is kept for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+
+from django.db import connections
+from django.db.models import QuerySet
+
+from django_saga.models import InboxSubscription
+from django_saga.store import clock
+
+# So long after the last worker with such code was there, its handlers still count.
+REMEMBERED = timedelta(days=1)
+
+
+def note(using: str, handled: Iterable[tuple[str, str]]) -> None:
+    """Note that there is code now which handles these: pairs of consumer and topic."""
+    now = clock.now(using)
+    # In one order for all: two that write the same rows wait for each other one way round only.
+    rows = [InboxSubscription(consumer=name, topic=topic, seen_at=now) for name, topic in sorted(handled)]
+    aimed = connections[using].features.supports_update_conflicts_with_target
+    _all(using).bulk_create(
+        rows,
+        update_conflicts=True,
+        update_fields=["seen_at"],
+        unique_fields=["consumer", "topic"] if aimed else None,
+    )
+
+
+def consumers_of(using: str, topics: Collection[str]) -> dict[str, set[str]]:
+    """Give the consumers of topics, by topic."""
+    found: dict[str, set[str]] = {}
+    for topic, consumer in _all(using).filter(topic__in=topics).values_list("topic", "consumer"):
+        found.setdefault(topic, set()).add(consumer)
+    return found
+
+
+def is_handled(using: str, consumer: str, topic: str) -> bool:
+    """Say whether some code handles this, were it not this one."""
+    return _all(using).filter(consumer=consumer, topic=topic).exists()
+
+
+def forget(using: str) -> list[str]:
+    """Forget what no code has handled for long; name the consumers of which nothing is left."""
+    old = _all(using).filter(seen_at__lt=clock.now(using) - REMEMBERED)
+    names = set(old.values_list("consumer", flat=True))
+    old.delete()
+    return sorted(names - set(_all(using).filter(consumer__in=names).values_list("consumer", flat=True)))
+
+
+def _all(using: str) -> QuerySet[InboxSubscription]:
+    return InboxSubscription.objects.using(using)
