@@ -6,7 +6,7 @@ with nothing beside it, so that the one that kills takes no other along.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from uuid import UUID
@@ -53,7 +53,7 @@ class Intake:
         queues: Sequence[str],
         suspects: Suspects,
         *,
-        longest: float,
+        polling: Callable[[], Polling],
         limited: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._lines: list[Line] = []
@@ -61,15 +61,15 @@ class Intake:
         self._second_looks = 0
         if suspects is not Suspects.ONLY:
             self._lines += [
-                Line(name, queue, lane, Polling(longest)) for name, lane in lanes.items() for queue in queues
+                Line(name, queue, lane, polling()) for name, lane in lanes.items() for queue in queues
             ]
         if suspects is not Suspects.ELSEWHERE:
-            self._lines += [Line(ALONE, queue, None, Polling(longest)) for queue in queues]
+            self._lines += [Line(ALONE, queue, None, polling()) for queue in queues]
         for lane, queue in limited:
             executor = names.split(lane)[0]
             unserved = Suspects.ELSEWHERE if executor == ALONE else Suspects.ONLY
             if queue in queues and suspects is not unserved:
-                self._lines.append(Line(lane, queue, lanes.get(executor), Polling(longest)))
+                self._lines.append(Line(lane, queue, lanes.get(executor), polling()))
 
     @property
     def next_at(self) -> float:

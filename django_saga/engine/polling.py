@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Self
+
+from django_saga.conf import get_settings
+from django_saga.engine import wake
 
 _FIRST_WAIT = 0.005
+# Who is told when there is something to do looks again for what it was not told, but not often.
+TOLD = 8
 
 
 class Polling:
@@ -19,6 +25,12 @@ class Polling:
         self._longest = longest
         self._growth = growth
         self._wait = _FIRST_WAIT
+
+    @classmethod
+    def for_steps(cls, using: str) -> Self:
+        """Make that of a worker, which notifications wake where there are any."""
+        longest = get_settings().poll_interval.total_seconds()
+        return cls(longest, growth=TOLD if wake.tells(using) else 2)
 
     def wake(self) -> None:
         """Look now."""

@@ -31,7 +31,7 @@ _ears: dict[str, list[Callable[[str], None]]] = {OUTBOX: [], INBOX: []}
 
 def after_commit(using: str, channel: str = SAGAS) -> None:
     """Notify idle workers once the open transaction commits; at once when none is open."""
-    if _ears.get(channel) or (hears(using) and get_settings().notify):
+    if _ears.get(channel) or tells(using):
         # A plain function: robust callbacks that are ``functools.partial`` break on Django 5.2 and 6.0.
         transaction.on_commit(lambda: notify(using, channel), using=using, robust=True)
 
@@ -41,13 +41,18 @@ def hears(using: str) -> bool:
     return connections[using].vendor == "postgresql"
 
 
+def tells(using: str) -> bool:
+    """True where it does."""
+    return hears(using) and get_settings().notify
+
+
 def notify(using: str, channel: str = SAGAS) -> None:
     """Send the notification, outside any transaction that writes: NOTIFY serializes commits."""
     fault_point(_AFTER_COMMIT[channel])
     if ears := _ears.get(channel):
         ears[-1](using)
         return
-    if hears(using) and get_settings().notify:
+    if tells(using):
         tell_others(using, channel)
 
 

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from django_saga.conf import get_settings
 from django_saga.core.events import Cause
 from django_saga.engine import announcing, attempt, connections, hooks, leaving, recorder, recovery, wake
 from django_saga.engine.admission import Admission
@@ -23,6 +23,7 @@ from django_saga.engine.caretaker import Caretaker
 from django_saga.engine.intake import Intake, Suspects, is_solo
 from django_saga.engine.journal import Holder
 from django_saga.engine.lanes import Executor, Lane, Places
+from django_saga.engine.polling import Polling
 from django_saga.engine.scribe import Scribe
 from django_saga.engine.tasks import Outcome, Recorded, Task
 from django_saga.faults import fault_point
@@ -84,10 +85,9 @@ class Worker:
         self.troubled = False  # the database failed some thread of this worker
         self._outage = 0.0  # how long to wait for it the next time, in seconds
         self._conflicts = 0  # claims in a row that made way for others
-        longest = get_settings().poll_interval.total_seconds()
-        self._intake = Intake(
-            self.lanes, self.queues, suspects, longest=longest, limited=self.admission.limited
-        )
+        polling = partial(Polling.for_steps, using)
+        limited = self.admission.limited
+        self._intake = Intake(self.lanes, self.queues, suspects, polling=polling, limited=limited)
         # Called when suspects are due that some other process is to run.
         self.on_suspects: Callable[[], None] | None = None
         self._lease = lease.total_seconds()
@@ -196,7 +196,7 @@ class Worker:
             self._watch(now)
 
     def _listens(self) -> bool:
-        return wake.hears(self.using) and get_settings().notify and not self.once
+        return wake.tells(self.using) and not self.once
 
     def _finished(self) -> bool:
         if self.gone:

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from django.db import DatabaseError, InterfaceError
 
 from django_saga.engine import connections
-from django_saga.engine.polling import Polling
+from django_saga.engine.polling import TOLD, Polling
 from django_saga.exceptions import BrokerUnavailable
 from django_saga.signals import message_event
 from django_saga.store import errors
 
 # Between two tries while the database, or whatever else is needed, is away, in seconds.
 _PAUSE = 1.0
-# A duty is told when there is something to do: it looks again for what it was not told, but not often.
-_GROWTH = 8
 
 
 class Duty(threading.Thread):
@@ -39,7 +37,7 @@ class Duty(threading.Thread):
     ) -> None:
         super().__init__(name=f"saga-{name}", daemon=True)
         self._build = build
-        self._polling = Polling(longest or _PAUSE, growth=_GROWTH)
+        self._polling = Polling(longest or _PAUSE, growth=TOLD)
         self._polls = longest is not None
         self._every = every
         self._end = end

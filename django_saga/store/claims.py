@@ -23,6 +23,7 @@ from django_saga.store.rows import LIGHT, OWNED, StepRow
 _CLAIMABLE = "status IN ('scheduled', 'waiting', 'undo_scheduled')"
 _OWNED = "status IN ('running', 'undoing')"
 _COLUMNS = ", ".join(LIGHT)
+_DUE_AT = LIGHT.index("due_at")
 
 
 def claim(
@@ -45,49 +46,68 @@ def claim(
     Only steps of ``definitions`` (ids) are taken: a worker leaves alone what its code does not know.
     """
     connection = connections[using]
-    step = sql.table(SagaStep)
     known, params = sql.is_in(connection, "definition_id", definitions)
+    chosen = {column: key for column, key in (("saga_id", saga_id), ("id", step_id)) if key}
+    only = "".join(f" AND {column} = %s" for column in chosen) + " AND name <> %s" * len(passed_over)
+    keys = [sql.to_db(connection, key) for key in chosen.values()]
+    due = sql.Statement(
+        f"SELECT {_COLUMNS}, {sql.epoch(connection)} AS now FROM {sql.table(SagaStep)}"
+        f" WHERE {_CLAIMABLE} AND queue = %s AND executor = %s AND due_at <= {clock.moment(using)}"
+        f" AND {known}{only} ORDER BY due_at LIMIT %s {sql.locking(connection, skip_locked=True)}",
+        [queue, executor, *params, *keys, *passed_over, limit],
+    )
+    if accept is None and sql.has_arrays(connection):
+        return _lease_at_once(using, due, owner, lease)
     with transaction.atomic(using=using):
-        chosen = {column: key for column, key in (("saga_id", saga_id), ("id", step_id)) if key}
-        only = "".join(f" AND {column} = %s" for column in chosen) + " AND name <> %s" * len(passed_over)
-        rows = sql.read(
+        rows = sql.read(using, SagaStep, LIGHT, due.sql, due.params)
+        found = [row for row in (StepRow(*row[:-1]) for row in rows) if accept is None or accept(row)]
+        if found:
+            _lease(using, found, owner, now=clock.at(rows[0][-1]), lease=lease)
+    return found
+
+
+def _set(owner: str, until: str, now: str) -> str:
+    step = sql.table(SagaStep)
+    return (
+        f"status = CASE {step}.status WHEN 'undo_scheduled' THEN 'undoing' ELSE 'running' END,"
+        f" attempt = {step}.attempt + 1, token = {step}.token + 1,"
+        f" owner = {owner}, due_at = {until}, claimed_at = {now}"
+    )
+
+
+def _lease(using: str, rows: Sequence[StepRow], owner: UUID, *, now: datetime, lease: timedelta) -> None:
+    connection, until = connections[using], now + lease
+    for part in sql.chunks(connection, [row.id for row in rows]):
+        these, ids = sql.is_in(connection, "id", part)
+        taken = sql.execute(
             using,
-            SagaStep,
-            LIGHT,
-            f"SELECT {_COLUMNS}, {sql.epoch(connection)} FROM {step}"
-            f" WHERE {_CLAIMABLE} AND queue = %s AND executor = %s AND due_at <= {clock.moment(using)}"
-            f" AND {known}{only} ORDER BY due_at LIMIT %s {sql.locking(connection, skip_locked=True)}",
-            [
-                queue,
-                executor,
-                *params,
-                *(sql.to_db(connection, key) for key in chosen.values()),
-                *passed_over,
-                limit,
-            ],
+            f"UPDATE {sql.table(SagaStep)} SET {_set('%s', '%s', '%s')} WHERE {these} AND {_CLAIMABLE}",
+            [owner, until, now, *ids],
         )
-        found = [StepRow(*row[:-1]) for row in rows]
-        if accept is not None:
-            found = [row for row in found if accept(row)]
-        if not found:
-            return []
-        now = clock.at(rows[0][-1])
-        until = now + lease
-        for part in sql.chunks(connection, [row.id for row in found]):
-            these, ids = sql.is_in(connection, "id", part)
-            taken = sql.execute(
-                using,
-                f"UPDATE {step} SET"
-                " status = CASE status WHEN 'undo_scheduled' THEN 'undoing' ELSE 'running' END,"
-                f" attempt = attempt + 1, token = token + 1, owner = %s, due_at = %s, claimed_at = %s"
-                f" WHERE {these} AND {_CLAIMABLE}",
-                [owner, until, now, *ids],
-            )
-            # Row locks, or SQLite's single writer, make this impossible; a database without either must not
-            # claim.
-            assert taken == len(part), f"claimed {taken} of {len(part)} rows"
-        for row in found:
-            row.lease(owner, now=now, until=until)
+        # Row locks, or SQLite's single writer, make this impossible; a database without either must not
+        # claim.
+        assert taken == len(part), f"claimed {taken} of {len(part)} rows"
+    for row in rows:
+        row.lease(owner, now=now, until=until)
+
+
+def _lease_at_once(using: str, due: sql.Statement, owner: UUID, lease: timedelta) -> list[StepRow]:
+    """Find and lease in one statement, on PostgreSQL."""
+    step = sql.table(SagaStep)
+    given = _set("%s", clock.moment(using, lease), clock.moment(using))
+    rows = sql.read(
+        using,
+        SagaStep,
+        LIGHT,
+        f"WITH due AS ({due.sql}) UPDATE {step} SET {given} FROM due WHERE {step}.id = due.id"
+        f" RETURNING due.*, {step}.claimed_at, {step}.due_at",
+        [*due.params, owner],
+    )
+    found = []
+    for *values, _, now, until in sorted(rows, key=lambda row: row[_DUE_AT]):  # what returns keeps no order
+        row = StepRow(*values)
+        row.lease(owner, now=now, until=until)
+        found.append(row)
     return found
 
 

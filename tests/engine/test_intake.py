@@ -10,6 +10,7 @@ from django_saga.core.limits import Limits
 from django_saga.core.state import ASKING, StepState
 from django_saga.core.states import StepStatus
 from django_saga.engine.intake import Intake, Suspects, lane_of
+from django_saga.engine.polling import Polling
 
 SOON = 0.02  # seconds; longer than a line that found something, or was put off, waits for its next look
 
@@ -19,7 +20,7 @@ def lines_due(intake: Intake, now: float) -> list[str]:
 
 
 def test_a_line_that_had_steps_puts_the_others_off_once_and_goes_last():
-    intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, longest=30)
+    intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, polling=lambda: Polling(30))
     now = time.monotonic()
     [(busy, _), (quiet, _)] = list(intake.due(now, {}))
 
@@ -35,7 +36,7 @@ def test_a_line_that_had_steps_puts_the_others_off_once_and_goes_last():
 
 
 def test_after_a_rest_the_line_that_had_steps_last_is_looked_at_first():
-    intake = Intake({}, ["a", "b"], Suspects.ONLY, longest=30)
+    intake = Intake({}, ["a", "b"], Suspects.ONLY, polling=lambda: Polling(30))
     now = time.monotonic()
     [(a, _), (b, _)] = list(intake.due(now, {}))
     a.polling.looked(found=True, left_behind=False)
@@ -51,7 +52,7 @@ def test_after_a_rest_the_line_that_had_steps_last_is_looked_at_first():
 
 
 def test_a_line_that_sleeps_is_not_woken_by_what_others_find():
-    intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, longest=30)
+    intake = Intake({}, ["busy", "quiet"], Suspects.ONLY, polling=lambda: Polling(30))
     [(busy, _), (quiet, _)] = list(intake.due(time.monotonic(), {}))
     quiet.polling.next_at = asleep_until = time.monotonic() + 10
 
