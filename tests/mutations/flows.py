@@ -17,8 +17,8 @@ MUTATIONS = (
         (
             Edit(
                 _HANDLING,
-                "            if handled and inbox.finish(using, handled) != len(handled):\n",
-                "            if handled and inbox.finish(using, handled) < 0:\n",
+                "[*ends, inbox.finished(using, handled)]) != len(handled):\n",
+                "[*ends, inbox.finished(using, handled)]) < 0:\n",
             ),
         ),
         f"{_RACES}::test_a_handler_at_work_while_its_flow_is_turned_back_leaves_no_effect",

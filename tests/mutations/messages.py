@@ -45,8 +45,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/store/partitions.py",
-                "    last, size = 0, ",
-                "    last, size = _seen.get(name, 0), ",
+                "    last, newest, size = 0, None, ",
+                "    last, newest, size = _seen.get(name, 0), None, ",
             ),
             Edit(
                 "django_saga/store/partitions.py",
@@ -63,13 +63,11 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/messaging/handling.py",
-                "            if handled and inbox.finish(using, handled) != len(handled):\n",
+                "            if handled and sql.together(using, [*ends, inbox.finished(using, handled)])"
+                " != len(handled):\n",
+                "            mark = [*ends, inbox.finished(using, handled)]\n"
+                "            transaction.on_commit(lambda: sql.together(using, mark), using=using)\n"
                 "            if not all(handled):\n",
-            ),
-            Edit(
-                "django_saga/messaging/handling.py",
-                '        fault_point("inbox.after_commit")\n',
-                '        inbox.finish(using, handled)\n        fault_point("inbox.after_commit")\n',
             ),
         ),
         "tests/sweep/test_post.py"

@@ -15,7 +15,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/messaging/participant.py",
-                "    return do_once(command.idempotency_key, lambda: call(command), using=command.using)\n",
+                "    return do_once(command.idempotency_key, lambda: call(command), using=command.using,"
+                " savepoint=False)\n",
                 "    return call(command)\n",
             ),
         ),

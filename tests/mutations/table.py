@@ -31,7 +31,7 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/engine/atomic.py",
-                "            fence.hold(using, task.row.id, task.row.token, task.timeout)\n",
+                "            task.waits_for = fence.hold(using, task.row.id, task.row.token, task.timeout)\n",
                 "",
             ),
             Edit(
@@ -88,7 +88,7 @@ MUTATIONS = (
         "M12",
         "an attempt is counted when it ends",
         (
-            Edit("django_saga/store/claims.py", " attempt = attempt + 1, token", " token"),
+            Edit("django_saga/store/claims.py", " attempt = {step}.attempt + 1, token", " token"),
             Edit("django_saga/store/rows.py", "        self.attempt += 1\n", ""),
         ),
         f"{_RACES}/test_ownership.py::test_an_attempt_is_counted_before_it_begins",
@@ -144,9 +144,8 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/store/claims.py",
-                '    known, params = sql.is_in(connection, "definition_id", definitions)\n'
-                "    with transaction.atomic(using=using):\n",
-                '    known, params = "1 = 1", []\n    with transaction.atomic(using=using):\n',
+                '    known, params = sql.is_in(connection, "definition_id", definitions)\n    chosen = ',
+                '    known, params = "1 = 1", []\n    chosen = ',
             ),
         ),
         f"{_RACES}/test_ownership.py::test_a_worker_leaves_alone_what_its_code_does_not_know",
