@@ -158,7 +158,7 @@ def build_worker(
 # What a worker process may be told to do only.
 PARTS = ("sagas", "relay", "consumer")
 
-_HOUR = 3600.0
+_TEN_MINUTES = 600.0
 
 # Adapters of brokers, by the scheme of their URL.
 SCHEMES = {
@@ -180,7 +180,7 @@ def build_station(
     told = []
     lease = options.get("lease") or get_settings().lease
     if "relay" in parts or "consumer" in parts:
-        duties[NOBODY] = [Duty("housekeeping", lambda: Housekeeping(using).turn, every=_HOUR)]
+        duties[NOBODY] = [Duty("housekeeping", lambda: Housekeeping(using).turn, every=_TEN_MINUTES)]
     if "relay" in parts:
         duties[wake.OUTBOX] = [_relay_duty(using, lease)]
         told.append(f"sends messages to {', '.join(get_settings().brokers)}")

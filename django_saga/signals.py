@@ -12,8 +12,9 @@ The signals in ``TRANSITIONS`` have the saga's class as sender. Those of sagas b
 ``message_event`` (event, and facts of it): ``broker_away`` (broker, error, wait in seconds), ``broker_back``
 (broker), ``message_refused`` (message, error, due_at), ``message_failed`` and ``message_dead`` (consumer,
 message, error, due_at), ``flow_failed`` (consumer, message, error), ``abandoned`` (consumer, number: so many
-messages wait for what no code has), ``hook_failed`` (consumer, error: what a handler had registered by
-``transaction.on_commit``), ``reply_late`` (message, step),
+messages wait for what no code has), ``left`` (consumer, topics: only other code handles them),
+``hook_failed`` (consumer, error: what a handler had registered by ``transaction.on_commit``), ``reply_late``
+(message, step),
 ``trouble`` (duty, error, expected), ``retired`` (a handler hangs), ``started`` (parts: what it does, in
 words).
 """

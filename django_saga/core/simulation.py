@@ -15,6 +15,7 @@ from django_saga.core.compensation import needs_undo
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.events import (
     CancelRequested,
+    CompensateRequested,
     ConditionMet,
     DeadlinePassed,
     Event,
@@ -127,14 +128,21 @@ def failures(definition: SagaDefinition, durations: Durations) -> list[Failure]:
 
 
 def undo_plan(
-    definition: SagaDefinition, state: SagaState, now: datetime, in_flight: Sequence[str] = ()
+    definition: SagaDefinition,
+    state: SagaState,
+    now: datetime,
+    in_flight: Sequence[str] = (),
+    *,
+    past_pivot: bool = False,
 ) -> UndoPlan:
     """Give what would be undone if the saga in ``state`` turned back now, or what is left to undo if it has.
 
-    ``in_flight`` names the steps that a worker owns. Raises ``IllegalTransition`` when it cannot turn back.
+    ``in_flight`` names the steps that a worker owns. ``past_pivot``: in spite of its pivot. Raises
+    ``IllegalTransition`` when it cannot turn back.
     """
     if state.status not in (SagaStatus.COMPENSATING, SagaStatus.STUCK) or state.reason == PAST_PIVOT:
-        event = CancelRequested(in_flight=tuple(sorted(in_flight)))
+        told = CompensateRequested if past_pivot else CancelRequested
+        event = told(in_flight=tuple(sorted(in_flight)))
         state = machine.apply(state, machine.decide(definition, state, event, now=now))
     before = {name for name, step in state.steps.items() if step.undoing}
     run = _Run(definition, {}, state, now)

@@ -101,8 +101,7 @@ def record(
                 recorded.left_in.add(outcome.task.row.queue)
         _write(using, works, entries, recorded, holder, now, prepare=True)
         says = [o.task for o in recorded.outcomes if works[o.task.row.saga_id].stands(o.event)]
-        if drafts := [draft for task in says for draft in task.messages]:
-            publishing.write(using, drafts)
+        publishing.write(using, [draft for task in says for draft in task.messages])
         if keys := {o.event.waits_for for o in recorded.outcomes if isinstance(o.event, StepWaits)} - {""}:
             # The second look: it may have come meanwhile. No ``partial``: Django logs the name if it fails.
             transaction.on_commit(lambda: _look_again(using, keys, recorded), using=using, robust=True)

@@ -25,6 +25,7 @@ class Polling:
         self._longest = longest
         self._growth = growth
         self._wait = _FIRST_WAIT
+        self._alarm = 0.0  # a look that is not to be later, whatever looks before it give
 
     @classmethod
     def for_steps(cls, using: str) -> Self:
@@ -39,7 +40,11 @@ class Polling:
 
     def by(self, seconds: float) -> None:
         """Look in ``seconds`` at the latest."""
-        self.next_at = min(self.next_at, time.monotonic() + seconds)
+        now = time.monotonic()
+        at = now + seconds
+        self.next_at = min(self.next_at, at)
+        if at > now:
+            self._alarm = min(self._alarm, at) if self._alarm > now else at
 
     def look_again(self, seconds: float) -> None:
         """Look in ``seconds``: the last look is not believed."""
@@ -59,4 +64,7 @@ class Polling:
         self._wait = _FIRST_WAIT if found else min(self._wait * self._growth, self._longest)
         self.left_behind = left_behind
         self.nothing_due = not found and not left_behind
-        self.next_at = time.monotonic() + (self._longest if left_behind else self._wait)
+        now = time.monotonic()
+        self.next_at = now + (self._longest if left_behind else self._wait)
+        if self._alarm > now:
+            self.next_at = min(self.next_at, self._alarm)

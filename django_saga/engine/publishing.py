@@ -103,6 +103,8 @@ def draft(
 
 def write(using: str, drafts: list[Draft]) -> list[UUID]:
     """Write messages in the open transaction and have them sent once it is committed; give their ids."""
+    if not drafts:
+        return []
     ids = outbox.append(using, drafts, get_settings().sender)
     fault_point("outbox.after_insert")
     wake.after_commit(using, wake.OUTBOX)

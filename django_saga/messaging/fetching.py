@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from django_saga.messaging import intake
+from django_saga.messaging.others import Others
 from django_saga.ports import Broker, Subscription
 from django_saga.store import inbox
 
@@ -34,6 +35,7 @@ class Fetching:
         self._broker = broker
         self._wait = wait
         self._subscription: Subscription | None = None
+        self._others = Others(using)
 
     def turn(self) -> bool:
         """Fetch some of what is there; False when the next turn had better come later."""
@@ -67,6 +69,6 @@ class Fetching:
         using, consumer = self._using, self._consumer
         if inbox.count(using, consumer, _ENOUGH + 1) <= _ENOUGH:
             return False
-        if inbox.count_due(using, consumer, _ENOUGH + 1) > _ENOUGH:
+        if inbox.count_due(using, self._others.wanted(consumer), _ENOUGH + 1) > _ENOUGH:
             return True
         return inbox.count(using, consumer, _MOST + 1) > _MOST

@@ -37,12 +37,13 @@ from django_saga.exceptions import (
 )
 from django_saga.faults import fault_point
 from django_saga.messaging import flows
+from django_saga.messaging.others import Others
 from django_saga.messaging.received import Received
 from django_saga.models import InboxPartition
 from django_saga.signals import message_event
-from django_saga.store import clock, errors, fence, inbox, partitions, sql, subscriptions
+from django_saga.store import clock, errors, fence, inbox, partitions, sql
 from django_saga.store import flows as flow_rows
-from django_saga.store.inbox import Waiting
+from django_saga.store.inbox import Waiting, Wanted
 from django_saga.store.letters import Failure
 from django_saga.store.partitions import Held
 
@@ -52,8 +53,6 @@ _PARTITIONS = 8
 _LONG_ENOUGH = 0.1
 # How often a transaction that ran into another one runs again.
 _TRIES = 5
-# What another worker's code has a handler for is left to it this long, before it is looked at again.
-_ELSEWHERE = timedelta(seconds=5)
 # A handler that outlives the limit of its transaction by this much, in seconds, hangs.
 _GRACE = 5.0
 _WENT_ON = (
@@ -70,6 +69,7 @@ class Handling:
         self._lease = lease
         self._owner = uuid4()
         self._timeout = get_settings().step_timeout
+        self._others = Others(using)
         self._next = 0
         self._since: float | None = None  # when the handler at work was called, by the monotonic clock
         partitions.ensure(using, InboxPartition, handlers.consumers())
@@ -86,29 +86,29 @@ class Handling:
         self._next += 1
         order = [consumers[(self._next + at) % len(consumers)] for at in range(len(consumers))]
         # Nothing is written to find out that there is nothing.
-        found, now = inbox.with_work(self._using, order)
+        found, now = inbox.with_work(self._using, [self._others.wanted(name) for name in order])
         served = []
-        for consumer in found:
+        for wanted in found:
             # Asked anew for each but the first: what came before may have taken longer than a lease.
-            served.append(self._serve(consumer, now or clock.now(self._using)))
+            served.append(self._serve(wanted, now or clock.now(self._using)))
             now = None
         return any(served)
 
-    def _serve(self, consumer: str, now: datetime) -> bool:
-        held, rows = self._begin(consumer, now)
+    def _serve(self, wanted: Wanted, now: datetime) -> bool:
+        held, rows = self._begin(wanted, now)
         if not rows:
             return False
         fault_point("inbox.after_begin")
         if len(held) == _PARTITIONS or len(rows) == _AT_ONCE:
             wake.another_here(self._using, wake.INBOX)
-        self._handle(consumer, held, rows)
+        self._handle(wanted.consumer, held, rows)
         return True
 
-    def _begin(self, consumer: str, now: datetime) -> tuple[list[Held], list[Waiting]]:
+    def _begin(self, wanted: Wanted, now: datetime) -> tuple[list[Held], list[Waiting]]:
         using = self._using
 
         def begin(parts: list[int], now: datetime) -> list[Waiting]:
-            rows = _together(inbox.read(using, consumer, parts, _AT_ONCE, now))
+            rows = _together(inbox.read(using, wanted, parts, _AT_ONCE, now))
             if rows:
                 inbox.begin(using, [row.id for row in rows])
             return rows
@@ -119,8 +119,8 @@ class Handling:
             owner=self._owner,
             lease=self._lease,
             limit=_PARTITIONS,
-            name=consumer,
-            work=inbox.waiting(using, consumer),
+            name=wanted.consumer,
+            work=inbox.waiting(using, wanted),
             read=begin,
             now=now,
         )
@@ -161,6 +161,7 @@ class Handling:
                 self._commit(consumer, held, [row], last=last)
                 return True
             except LeaseLost:
+                inbox.leave(self._using, [row.id])
                 return False
             except (Exception, SystemExit) as error:
                 refresh(self._using, after_error=True)
@@ -254,7 +255,8 @@ class Handling:
                 if connection.needs_rollback:
                     raise BrokenTransaction(_WENT_ON)
         except (DatabaseError, InterfaceError) as error:
-            if errors.is_away(error) and connection.is_usable():
+            # Ours notes its own errors; and it would not answer after one that ended its transaction.
+            if errors.is_away(error) and not connection.errors_occurred and connection.is_usable():
                 raise _OtherAway(error) from error
             raise
         finally:
@@ -268,7 +270,6 @@ class Handling:
     def _fail(self, consumer: str, held: Sequence[Held], row: Waiting, error: BaseException) -> None:
         using = self._using
         handler = handlers.get(consumer, row.topic)
-        strange = flows.handler_for(consumer, row.topic) is None
         policy = (handler and handler.retry) or Retry(attempts=get_settings().message_attempts)
         told = error.told if isinstance(error, (fence.TornTransaction, _OtherAway)) else error
         if errors.is_aborted(told):
@@ -277,8 +278,8 @@ class Handling:
             if row.part not in {each.number for each in partitions.hold(using, InboxPartition, held)}:
                 return
             now = clock.now(using)
-            if strange and subscriptions.is_handled(using, consumer, row.topic):
-                inbox.postpone(using, row.id, now + _ELSEWHERE)
+            if self._is_for_others(consumer, row):
+                inbox.leave(using, [row.id])
                 return
             ends_flow = isinstance(told, FlowFailed) and _goes_forward(row)
             due_at = None if ends_flow else _due(told, policy, row.attempts + 1, now)
@@ -292,6 +293,13 @@ class Handling:
         message_event.send_robust(
             Handling, event=event, consumer=consumer, message=row, error=told, due_at=due_at
         )
+
+    def _is_for_others(self, consumer: str, row: Waiting) -> bool:
+        """True when there is no handler in this code, and is one in that of others since a moment."""
+        if flows.handler_for(consumer, row.topic) is not None:
+            return False
+        self._others.ask_again()
+        return row.topic in self._others.wanted(consumer).left
 
     def _end_flow(self, consumer: str, row: Waiting, failure: Failure, now: datetime) -> bool:
         if not flow_rows.fail(self._using, row.id, failure, now):

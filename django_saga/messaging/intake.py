@@ -25,7 +25,7 @@ from django_saga.store.inbox import Arrival
 
 def accept(using: str, messages: Sequence[Message]) -> int:
     """Store messages of this project for all its consumers, and give how many rows were new."""
-    consumers = _consumers_of(using, {message.topic for message in messages})
+    consumers = consumers_of(using, {message.topic for message in messages})
     return _store(
         using,
         [
@@ -36,7 +36,7 @@ def accept(using: str, messages: Sequence[Message]) -> int:
     )
 
 
-def _consumers_of(using: str, topics: Collection[str]) -> dict[str, list[str]]:
+def consumers_of(using: str, topics: Collection[str]) -> dict[str, list[str]]:
     """Name the consumers of topics: those of this code, and those that workers with other code have."""
     others = subscriptions.consumers_of(using, topics)
     return {topic: sorted({*handlers.consumers_of(topic), *others.get(topic, ())}) for topic in topics}
@@ -57,7 +57,7 @@ def accept_callback(using: str, sender: str, message: Message, body: bytes) -> i
     itself, it cannot pass for a message of somebody else.
     """
     known = stored_id("webhook", f"{sender}:{message.id}")
-    consumers = _consumers_of(using, [message.topic])
+    consumers = consumers_of(using, [message.topic])
     return _store(
         using,
         [

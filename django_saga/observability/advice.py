@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
@@ -36,13 +37,8 @@ def advice(story: Story) -> list[Advice]:
     if story.past:
         return []
     if story.saga.status == SagaStatus.STUCK:
-        if story.saga.reason == PAST_PIVOT:
-            replaced = {step.node.stands_in_for for step in story.steps if step.row}
-            failed = [step for step in story.steps if step.status in _FAILED]
-            dead = [_held_up(story, step) for step in failed if step.node.name not in replaced]
-            return [*dead, *_kept(story)]
-        dead = [_dead(story, step) for step in story.steps if step.status == StepStatus.UNDO_FAILED]
-        return [*dead, *_kept(story)]
+        tell = _held_up if story.saga.reason == PAST_PIVOT else _dead
+        return [*(tell(story, step) for step in dead_steps(story)), *_kept(story)]
     if not SagaStatus(story.saga.status).is_live:
         return []
     return [
@@ -53,6 +49,17 @@ def advice(story: Story) -> list[Advice]:
         *_asked(story),
         *(found for step in story.steps if step.row for found in _late(story, step.row)),
     ]
+
+
+def dead_steps(story: Story) -> list[StepStory]:
+    """Give the steps of a stuck saga that it waits for a person about: dead themselves past its pivot, else
+    by their compensations.
+    """
+    if story.saga.reason != PAST_PIVOT:
+        return [step for step in story.steps if step.status == StepStatus.UNDO_FAILED]
+    replaced = {step.node.stands_in_for for step in story.steps if step.row}
+    failed = [step for step in story.steps if step.status in _FAILED]
+    return [step for step in failed if step.node.name not in replaced]
 
 
 def _dead(story: Story, step: StepStory) -> Advice:
@@ -70,11 +77,11 @@ def _dead(story: Story, step: StepStory) -> Advice:
     if step.row.error:
         told = f"{told}: {one_line(step.row.error)}"
     todo = _(
-        "Mend the cause, then have it tried again, in “manage.py shell”. "
+        "Mend the cause, then have it tried again. "
         "What it would have undone still stands until then. If it was undone by hand, or is to stay, "
-        "skip_compensation says so."
+        "operations.skip_compensation() says so."
     )
-    return Advice(plain(f"{told.rstrip('.')}. {todo}"), _call(story, "retry_compensation", step.row.name))
+    return Advice(plain(f"{told.rstrip('.')}. {todo}"), _retry(story, step.row.name))
 
 
 def _held_up(story: Story, step: StepStory) -> Advice:
@@ -84,18 +91,16 @@ def _held_up(story: Story, step: StepStory) -> Advice:
     if step.row.error:
         told = f"{told}: {one_line(step.row.error)}"
     todo = _(
-        "Mend the cause and have it tried again, in “manage.py shell”; or skip_step, mark_done with the "
-        "result it should have had, or compensate the saga in spite of its pivot."
+        "Mend the cause and have it tried again; or have it skipped by operations.skip_step(), done by "
+        "mark_done() with the result it should have had, or the saga undone by saga_compensate."
     )
-    return Advice(plain(f"{told.rstrip('.')}. {todo}"), _call(story, "retry_step", step.row.name))
+    return Advice(plain(f"{told.rstrip('.')}. {todo}"), _retry(story, step.row.name))
 
 
-def _call(story: Story, action: str, step: str) -> str:
-    # Text in JSON is text in Python too; whatever the name is, the code stays a call with one text.
-    call = f'operations.{action}(UUID("{story.saga.pk}"), {json.dumps(step)}, by="…", why="…"'
-    if story.saga._state.db not in (None, "default"):
-        call += f", using={json.dumps(story.saga._state.db)}"
-    return f"from uuid import UUID\nfrom django_saga import operations\n{call})"
+def _retry(story: Story, step: str) -> str:
+    using = story.saga._state.db
+    more = f" --database {using}" if using not in (None, "default") else ""
+    return f"./manage.py saga_retry {story.saga.pk} {shlex.quote(plain(step))} --reason …{more}"
 
 
 def _kept(story: Story) -> Iterator[Advice]:

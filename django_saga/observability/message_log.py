@@ -82,6 +82,10 @@ def _abandoned(*, consumer: str, number: int, **_: Any) -> None:
     )
 
 
+def _left(*, consumer: str, topics: Sequence[str], **_: Any) -> None:
+    logger.info("messages of %s for %s are left to workers with other code", ", ".join(topics), consumer)
+
+
 def _hook_failed(*, consumer: str, error: BaseException, **_: Any) -> None:
     logger.error(
         "what a handler of %s had registered by transaction.on_commit failed, after the commit: %s",
@@ -115,6 +119,7 @@ _EVENTS: dict[str, Callable[..., None]] = {
     "message_dead": _dead,
     "flow_failed": _flow_failed,
     "abandoned": _abandoned,
+    "left": _left,
     "hook_failed": _hook_failed,
     "reply_late": _reply_late,
     "trouble": _trouble,

@@ -10,8 +10,9 @@ from django_saga.models import SagaInstance
 from django_saga.store import clock, sagas
 
 
-def plan(using: str, saga: SagaInstance) -> UndoPlan:
+def plan(using: str, saga: SagaInstance, *, past_pivot: bool = False) -> UndoPlan:
     """Give the plan of ``saga``, of which steps in flight are taken for done; nothing is locked.
+    ``past_pivot``: of one that turns back in spite of its pivot.
 
     Raises ``IllegalTransition`` when it cannot turn back any more, ``UnknownSaga`` when its version can be
     read neither from the code nor from the database.
@@ -26,4 +27,4 @@ def plan(using: str, saga: SagaInstance) -> UndoPlan:
         saga.deadline_at,
     )
     in_flight = [row.name for row in rows if row.id in flying]
-    return undo_plan(versions.of_saga(saga), state, clock.now(using), in_flight)
+    return undo_plan(versions.of_saga(saga), state, clock.now(using), in_flight, past_pivot=past_pivot)

@@ -147,19 +147,28 @@ def _marks(using: str, streams: Sequence[str]) -> dict[tuple[str, str | None, st
     return found
 
 
-def with_work(using: str, consumers: Sequence[str]) -> tuple[list[str], datetime | None]:
-    """Give those of ``consumers`` for which there is something to be handled, and the time of the look."""
-    if not consumers:
+class Wanted(NamedTuple):
+    """What a process handles for a consumer: all but the topics that only other code has a handler for."""
+
+    consumer: str
+    left: Sequence[str] = ()
+
+
+def with_work(using: str, wanted: Sequence[Wanted]) -> tuple[list[Wanted], datetime | None]:
+    """Give those of ``wanted`` for which there is something to be handled, and the time of the look."""
+    if not wanted:
         return [], None
-    there = f"EXISTS(SELECT 1 FROM {sql.table(InboxMessage)} WHERE {_due(using)})"
-    asked = f"SELECT {sql.epoch(connections[using])}, {', '.join([there] * len(consumers))}"
-    [(epoch, *found)] = sql.read(using, InboxMessage, (), asked, list(consumers))
-    return [name for name, is_there in zip(consumers, found, strict=True) if is_there], clock.at(epoch)
+    conditions = [_due(using, each) for each in wanted]
+    there = [f"EXISTS(SELECT 1 FROM {sql.table(InboxMessage)} WHERE {where})" for where, _ in conditions]
+    values = [value for _, some in conditions for value in some]
+    asked = f"SELECT {sql.epoch(connections[using])}, {', '.join(there)}"
+    [(epoch, *found)] = sql.read(using, InboxMessage, (), asked, values)
+    return [each for each, is_there in zip(wanted, found, strict=True) if is_there], clock.at(epoch)
 
 
-def waiting(using: str, consumer: str) -> partitions.Work:
+def waiting(using: str, wanted: Wanted) -> partitions.Work:
     """Give what a consumer could handle now; what is behind another one included."""
-    return partitions.Work(InboxMessage, _due(using), [consumer])
+    return partitions.Work(InboxMessage, *_due(using, wanted))
 
 
 def count(using: str, consumer: str, limit: int) -> int:
@@ -167,7 +176,7 @@ def count(using: str, consumer: str, limit: int) -> int:
     return _count(using, "consumer = %s AND status = 'waiting'", [consumer], limit)
 
 
-def count_due(using: str, consumer: str, limit: int) -> int:
+def count_due(using: str, wanted: Wanted, limit: int) -> int:
     """Say how many messages a consumer could handle now, up to ``limit``: neither those that wait for their
     time nor those behind them in their streams.
     """
@@ -175,8 +184,9 @@ def count_due(using: str, consumer: str, limit: int) -> int:
         f"SELECT stream FROM {sql.table(InboxMessage)} WHERE consumer = %s AND status = 'waiting'"
         f" AND stream IS NOT NULL AND due_at > {clock.moment(using)}"
     )
-    where = f"{_due(using)} AND (stream IS NULL OR stream NOT IN ({held}))"
-    return _count(using, where, [consumer, consumer], limit)
+    due, values = _due(using, wanted)
+    where = f"{due} AND (stream IS NULL OR stream NOT IN ({held}))"
+    return _count(using, where, [*values, wanted.consumer], limit)
 
 
 def _count(using: str, where: str, values: Sequence[Any], limit: int) -> int:
@@ -187,14 +197,23 @@ def _count(using: str, where: str, values: Sequence[Any], limit: int) -> int:
     return int(found)
 
 
-def _due(using: str) -> str:
-    return f"consumer = %s AND status = 'waiting' AND (due_at IS NULL OR due_at <= {clock.moment(using)})"
+def _due(using: str, wanted: Wanted) -> tuple[str, list[Any]]:
+    where, values = _waiting_for(using, wanted)
+    return f"{where} AND (due_at IS NULL OR due_at <= {clock.moment(using)})", values
 
 
-def read(using: str, consumer: str, parts: Sequence[int], limit: int, now: datetime) -> list[Waiting]:
+def _waiting_for(using: str, wanted: Wanted) -> tuple[str, list[Any]]:
+    where, values = f"consumer = %s AND status = '{Status.WAITING.value}'", [wanted.consumer]
+    if not wanted.left:
+        return where, values
+    these, topics = sql.is_in(connections[using], "topic", wanted.left)
+    return f"{where} AND NOT ({these})", [*values, *topics]
+
+
+def read(using: str, wanted: Wanted, parts: Sequence[int], limit: int, now: datetime) -> list[Waiting]:
     """Give messages whose turn it is, in order; the caller holds their partitions."""
-    where = f"consumer = %s AND status = '{Status.WAITING.value}'"
-    return partitions.read(using, InboxMessage, _READ, Waiting, where, consumer, parts, limit, now)
+    where, values = _waiting_for(using, wanted)
+    return partitions.read(using, InboxMessage, _READ, Waiting, where, values, parts, limit, now)
 
 
 def begin(using: str, ids: Sequence[int]) -> None:
@@ -220,15 +239,11 @@ def fail(using: str, row_id: int, failure: Failure, traceback: str, now: datetim
     letters.fail(_these(using, [row_id]), failure, now, traceback=traceback, crashes=0)
 
 
-def postpone(using: str, row_id: int, due_at: datetime) -> None:
-    """Leave a message to another worker; the caller holds its partition."""
-    _these(using, [row_id]).update(crashes=0, due_at=due_at)
-
-
-def give_up(using: str, consumer: str, failure: Failure, now: datetime) -> int:
-    """Have all that waits for a consumer be dead, and give how many messages that were."""
+def give_up(using: str, consumer: str, failure: Failure, now: datetime, *, limit: int) -> int:
+    """Have what waits for a consumer be dead, up to ``limit`` messages, and give how many that were."""
     waiting = InboxMessage.objects.using(using).filter(consumer=consumer, status=Status.WAITING)
-    return letters.fail(waiting, failure, now, crashes=0, attempts=F("attempts"))
+    some = list(waiting.order_by("id").values_list("id", flat=True)[:limit])
+    return letters.fail(waiting.filter(id__in=some), failure, now, crashes=0, attempts=F("attempts"))
 
 
 def _at_rest(using: str) -> str:

@@ -179,7 +179,7 @@ def brokers(using: str) -> set[str]:
 def read(using: str, broker: str, parts: Sequence[int], limit: int, now: datetime) -> list[Pending]:
     """Give messages whose turn it is, in order; the caller holds their partitions."""
     where = f"broker = %s AND status = '{Status.PENDING.value}'"
-    return partitions.read(using, OutboxMessage, _READ, Pending, where, broker, parts, limit, now)
+    return partitions.read(using, OutboxMessage, _READ, Pending, where, [broker], parts, limit, now)
 
 
 def confirm(using: str, ids: Sequence[int]) -> int:

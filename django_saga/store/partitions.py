@@ -212,21 +212,21 @@ def read(
     columns: tuple[str, ...],
     make: Callable[..., _R],
     where: str,
-    name: str,
+    values: Sequence[Any],
     parts: Sequence[int],
     limit: int,
     now: datetime,
 ) -> list[_R]:
     """Give rows of partitions whose turn it is, in order, each made by ``make`` of ``columns``.
 
-    ``where``: the condition of a partial index, with a place for ``name``.
+    ``where``: a condition, which a partial index covers, and its ``values``.
     """
     found: list[_R] = []
     held: set[Hashable] = set()
     last, newest, size = 0, None, max(limit, _PAGE)
     # What has no stream holds up nobody: it is not even looked at before its time.
     where += " AND (stream IS NOT NULL OR due_at IS NULL OR due_at <= %s)"
-    values = [name, sql.to_db(connections[using], now)]
+    values = [*values, sql.to_db(connections[using], now)]
     for _ in range(_PAGES):
         # Whole lanes that are held up are not read again.
         lanes = [lane for lane in held if isinstance(lane, str)][:_LANES]

@@ -16,7 +16,7 @@ from django_saga.models import InboxSubscription
 from django_saga.store import clock
 
 # So long after the last worker with such code was there, its handlers still count.
-REMEMBERED = timedelta(days=1)
+REMEMBERED = timedelta(hours=2)
 
 
 def note(using: str, handled: Iterable[tuple[str, str]]) -> None:
@@ -41,17 +41,34 @@ def consumers_of(using: str, topics: Collection[str]) -> dict[str, set[str]]:
     return found
 
 
-def is_handled(using: str, consumer: str, topic: str) -> bool:
-    """Say whether some code handles this, were it not this one."""
-    return _all(using).filter(consumer=consumer, topic=topic).exists()
+def by_consumer(using: str) -> dict[str, set[str]]:
+    """Give the topics of all consumers."""
+    found: dict[str, set[str]] = {}
+    for consumer, topic in _all(using).values_list("consumer", "topic"):
+        found.setdefault(consumer, set()).add(topic)
+    return found
 
 
-def forget(using: str) -> list[str]:
-    """Forget what no code has handled for long; name the consumers of which nothing is left."""
-    old = _all(using).filter(seen_at__lt=clock.now(using) - REMEMBERED)
-    names = set(old.values_list("consumer", flat=True))
-    old.delete()
-    return sorted(names - set(_all(using).filter(consumer__in=names).values_list("consumer", flat=True)))
+def unseen(using: str) -> list[str]:
+    """Forget topics that no code has handled for long; name the consumers of which none would be left."""
+    seen_since = clock.now(using) - REMEMBERED
+    fresh = set(_all(using).filter(seen_at__gte=seen_since).values_list("consumer", flat=True))
+    old = _all(using).filter(seen_at__lt=seen_since)
+    old.filter(consumer__in=fresh).delete()
+    return sorted(set(old.values_list("consumer", flat=True)) - fresh)
+
+
+def lock_unseen(using: str, consumer: str) -> bool:
+    """Lock the rows of a consumer for the open transaction, so that no code can say that it has it; False
+    when some has meanwhile.
+    """
+    rows = list(_all(using).select_for_update().filter(consumer=consumer))
+    return bool(rows) and all(row.seen_at < clock.now(using) - REMEMBERED for row in rows)
+
+
+def forget(using: str, consumer: str) -> None:
+    """Forget a consumer; the caller has locked its rows."""
+    _all(using).filter(consumer=consumer).delete()
 
 
 def _all(using: str) -> QuerySet[InboxSubscription]:

@@ -63,7 +63,7 @@ def _take(request: HttpRequest, sender: str) -> Refusal | None:
     theirs = message.topic.startswith(f"{sender}.") and message.topic != FLOW_FAILED
     if message.topic != reply_topic(settings.sender) and not theirs:
         return Refusal(403, f"{sender} sends replies, and what is of a type that begins with '{sender}.'")
-    if not (consumers := handlers.consumers_of(message.topic)):
+    if not (consumers := intake.consumers_of(settings.database, [message.topic])[message.topic]):
         return Refusal(404, f"nobody here takes {message.topic}")
     if theirs and any(
         handler.answers for name in consumers if (handler := handlers.get(name, message.topic))

@@ -96,7 +96,7 @@ def test_a_stuck_sagas_page_says_what_to_do_and_shows_its_steps(look):
     page = look(row_url("sagainstance", saga.pk))
 
     assert "release, which undoes reserve, is dead after 2 attempts" in page.text
-    assert f'operations.retry_compensation(UUID("{saga.pk}"), "reserve", by="…", why="…")' in page.text
+    assert f"./manage.py saga_retry {saga.pk} reserve --reason …" in page.text
     assert '"charge": "card declined"' in page.text
     steps = [[settled(cell) for cell in row] for row in page.rows[1:6]]
     assert steps == [

@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that loses the reply of one COMMIT (sent, done, and the client cut off), or
+"""A TCP proxy before PostgreSQL that loses the reply of one commit (sent, done, and the client cut off), or
 everything, as a network does that goes down. For the latter it stands before brokers, too.
 """
 
@@ -25,6 +25,7 @@ class Proxy:
         self.port: int = self._listening.getsockname()[1]
         self.lost = 0  # replies swallowed
         self._statement: bytes | None = None
+        self._commit = COMMIT
         self._lock = threading.Lock()
         self._flows = threading.Event()
         self._flows.set()
@@ -41,7 +42,11 @@ class Proxy:
 
     def lose_commit_after(self, statement: str) -> None:
         """Lose the reply of the next COMMIT of a session that has sent ``statement`` (a part of it)."""
-        self._statement = statement.encode()
+        self._statement, self._commit = statement.encode(), COMMIT
+
+    def lose_reply_to(self, statement: str) -> None:
+        """Lose the reply of ``statement`` (a part of it), which is a transaction of its own."""
+        self._statement = self._commit = statement.encode()
 
     def hold(self) -> None:
         """Let nothing through, and tell nobody, until ``restore``."""
@@ -93,7 +98,7 @@ class Proxy:
                         return
                     if source is client:
                         marked = marked or (self._statement is not None and self._statement in data)
-                        if marked and COMMIT in data and self._is_to_be_lost():
+                        if marked and self._commit in data and self._is_to_be_lost():
                             self._swallow_reply(server)
                             return
 

@@ -24,7 +24,7 @@ def test_a_claim_reads_the_live_rows_index_in_its_order_and_sorts_nothing():
     ran: list[tuple[str, Any]] = []
 
     def note(execute, sql, params, many, context):
-        if sql.startswith("SELECT id, saga_id") and "due_at <=" in sql:
+        if "SELECT id, saga_id" in sql and "due_at <=" in sql:
             ran.append((sql, params))
         return execute(sql, params, many, context)
 

@@ -18,6 +18,7 @@ from django_saga.messaging.relay import Relay
 from django_saga.models import InboxMessage, OutboxMessage
 from django_saga.runtime import broker
 from django_saga.store import clock
+from django_saga.store.inbox import Wanted
 from tests.messages.conftest import LEASE
 from tests.models import Account, Effect
 
@@ -253,9 +254,9 @@ def test_a_worker_that_lost_its_lease_handles_nothing(later):
     publish("test.noted", {"n": 1}, key="a")
     Relay("default", ["default"], broker, lease=LEASE).turn()
     late, soon = Handling("default", lease=LEASE), Handling("default", lease=LEASE)
-    held, rows = late._begin("notes", clock.now("default"))
+    held, rows = late._begin(Wanted("notes"), clock.now("default"))
     later(timedelta(minutes=1))
-    theirs = soon._begin("notes", clock.now("default"))
+    theirs = soon._begin(Wanted("notes"), clock.now("default"))
 
     late._handle("notes", held, rows)
     assert (inbox().status, effects()) == ("waiting", [])
@@ -269,7 +270,7 @@ def test_what_another_worker_has_begun_is_left_to_it():
     publish("test.noted", {"n": 1}, key="a")
     Relay("default", ["default"], broker, lease=LEASE).turn()
     first, second = Handling("default", lease=LEASE), Handling("default", lease=LEASE)
-    held, rows = first._begin("notes", clock.now("default"))
+    held, rows = first._begin(Wanted("notes"), clock.now("default"))
 
     assert not second.turn()
     first._handle("notes", held, rows)

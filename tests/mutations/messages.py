@@ -145,6 +145,19 @@ MUTATIONS = (
         f"{_HOUSEKEEPING}::test_a_duplicate_that_comes_while_its_row_is_pruned_stays_out",
     ),
     Mutation(
+        "M99",
+        "a consumer is given up though code says meanwhile that it has it",
+        (
+            Edit(
+                "django_saga/messaging/housekeeping.py",
+                "        if not subscriptions.lock_unseen(using, consumer):\n",
+                "        if not subscriptions.lock_unseen(using, consumer) and False:\n",
+            ),
+        ),
+        "tests/messages/test_other_code.py"
+        "::test_code_that_says_it_is_there_while_its_consumer_is_given_up_is_not_overlooked",
+    ),
+    Mutation(
         "M98",
         "a look takes what was committed between its pages",
         (Edit("django_saga/store/partitions.py", "if page and newest is None:", "if False:"),),

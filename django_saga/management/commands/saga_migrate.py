@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from django.core.management.base import CommandError, CommandParser, no_translat
 from django_saga.core.plain import one_line, plain
 from django_saga.core.shapes import BACK, BAD, GOOD, Shape
 from django_saga.exceptions import SagaError
+from django_saga.management.acting import add_audit, confirm, who
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, colour_wanted
@@ -52,8 +52,7 @@ exit codes:
         )
         parser.add_argument("--dry-run", action="store_true", help="tell what would become of them, only")
         parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--by", default="", metavar="WHO", help="for the audit (default: you)")
-        parser.add_argument("--why", default="", metavar="TEXT", help="for the audit and the history")
+        add_audit(parser, reason="--why")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
         super().add_arguments(parser)
 
@@ -67,7 +66,7 @@ exit codes:
                 from_version=options["old"],
                 to_version=options["new"],
                 mapping=dict(options["map"]),
-                by=options["by"] or _me(),
+                by=who(options),
                 why=options["why"],
                 dry_run=options["dry_run"],
                 progress=_Progress(self.stderr),
@@ -85,12 +84,7 @@ exit codes:
 
     def _ask(self, options: dict[str, Any]) -> None:
         route = f"{options['name']} from v{options['old']} to v{options['new']}"
-        try:
-            answer = input(f"Move all sagas in flight of {plain(route)} (--dry-run only tells)? [y/N] ")
-        except EOFError:
-            raise CommandError("Nobody answered: give --dry-run to look, or --yes to do it.") from None
-        if answer.strip().lower() not in ("y", "yes"):
-            raise CommandError("Nothing was changed.")
+        confirm(f"Move all sagas in flight of {plain(route)} (--dry-run only tells)?")
 
 
 class _Progress:
@@ -148,13 +142,6 @@ def _as_json(report: MigrationReport) -> dict[str, Any]:
             for fate in report.fates.values()
         ],
     }
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "saga_migrate"  # no such user, as in some containers
 
 
 def _pair(text: str) -> tuple[str, str]:

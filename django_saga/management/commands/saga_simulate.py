@@ -20,6 +20,7 @@ from django_saga.management.definition_lookup import the_definition
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, colour_wanted
+from django_saga.management.undo_lines import names, plan_lines, waves
 from django_saga.observability import durations
 
 
@@ -135,31 +136,14 @@ def _failure(definition: SagaDefinition, failure: Failure) -> Iterator[str]:
     yield f"  {plain(failure.step)}"
     before = [step for step in failure.succeeded if step not in plan.in_flight]
     if before:
-        yield f"    has run    {_names(before)}"
-    if plan.in_flight:
-        yield f"    in flight  {_names(plan.in_flight)}"
-    yield f"    undone     {_waves(definition, plan)}"
-    if plan.kept:
-        yield f"    stays      {_names(plan.kept)}: no compensation"
+        yield f"    has run    {names(before)}"
+    yield from plan_lines(definition, plan)
     doubtful = failure.doubtful
     if (doubtful.waves, doubtful.kept, doubtful.status) != (plan.waves, plan.kept, plan.status):
-        stays = f"; {_names(doubtful.kept)} may stay" if doubtful.kept != plan.kept else ""
+        stays = f"; {names(doubtful.kept)} may stay" if doubtful.kept != plan.kept else ""
         ends = f"; ends {doubtful.status}" if doubtful.status is not plan.status else ""
-        yield f"    in doubt   {_waves(definition, doubtful)}{stays}{ends}"
+        yield f"    in doubt   {waves(definition, doubtful)}{stays}{ends}"
     yield f"    ends       {plan.status.value}"
-
-
-def _waves(definition: SagaDefinition, plan: UndoPlan) -> str:
-    waves = [
-        ", ".join(f"{plain(step)} ({plain(_compensation(definition, step))})" for step in wave)
-        for wave in plan.waves
-    ]
-    return "; then ".join(waves) or "nothing"
-
-
-def _compensation(definition: SagaDefinition, step: str) -> str:
-    undo = definition[step].undo
-    return undo.function if undo else ""
 
 
 def _with_stand_ins(definition: SagaDefinition, step: str) -> str:
@@ -167,11 +151,7 @@ def _with_stand_ins(definition: SagaDefinition, step: str) -> str:
     pivot = " [pivot]" if step == definition.pivot else ""
     when = definition[step].when
     pivot += f" [when {plain(when)}]" if when else ""
-    return plain(step) + pivot + (f" (else {_names(others)})" if others else "")
-
-
-def _names(steps: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(map(plain, steps))
+    return plain(step) + pivot + (f" (else {names(others)})" if others else "")
 
 
 def _many(number: int, word: str) -> str:
