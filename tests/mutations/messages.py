@@ -14,8 +14,9 @@ MUTATIONS = (
         (
             Edit(
                 "django_saga/engine/journal.py",
-                "            publishing.write(using, drafts)\n",
-                "            transaction.on_commit(lambda: publishing.write(using, drafts), using=using)\n",
+                "        publishing.write(using, [draft for task in says for draft in task.messages])\n",
+                "        drafts = [draft for task in says for draft in task.messages]\n"
+                "        transaction.on_commit(lambda: publishing.write(using, drafts), using=using)\n",
             ),
         ),
         "tests/sweep/test_telling.py::test_a_saga_says_everything_once_in_its_order[kill after-work]",
