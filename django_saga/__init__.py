@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from django_saga.engine.guard import do_once as do_once
     from django_saga.engine.guard import forget_effects as forget_effects
     from django_saga.engine.guard import undo_once as undo_once
+    from django_saga.engine.pruning import prune_sagas as prune_sagas
     from django_saga.engine.publishing import apublish as apublish
     from django_saga.engine.publishing import publish as publish
     from django_saga.engine.sending import asend_event as asend_event
@@ -105,6 +106,7 @@ _HOME = {
     "sleep": "dsl.waits",
     "Context": "engine.context",
     **dict.fromkeys(("do_once", "forget_effects", "undo_once"), "engine.guard"),
+    "prune_sagas": "engine.pruning",
     "apublish": "engine.publishing",
     "publish": "engine.publishing",
     "asend_event": "engine.sending",

@@ -29,6 +29,8 @@ class SagaSettings:
     drain_timeout: timedelta = timedelta(seconds=30)  # how long SIGTERM waits for steps in flight
     concurrency: int = 16  # threads for `def` steps, per process
     keep_messages: timedelta = timedelta(days=7)  # how long messages stay that are done with
+    # How long sagas stay that have ended, with their history; by default for ever.
+    keep_sagas: timedelta | None = None
     handler_threads: int = 4  # threads for handlers of messages, per process
     async_concurrency: int = 500  # `async def` steps at once, per process
     notify: bool = True  # wake idle workers by NOTIFY where the database has it
@@ -94,7 +96,9 @@ def _hint(key: str, known: Mapping[str, Any]) -> str:
 def _convert(source: str, value: Any, kind: str) -> Any:
     """Give ``value`` as ``kind``; text is what environment variables hold."""
     try:
-        if kind == "timedelta":
+        if kind.startswith("timedelta"):
+            if kind.endswith("None") and value in (None, ""):
+                return None
             length = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
             if length <= timedelta(0):
                 raise ValueError("it has to be longer than nothing")
@@ -119,6 +123,7 @@ def _convert(source: str, value: Any, kind: str) -> Any:
 
 _WANTED = {
     "timedelta": "a timedelta or seconds",
+    "timedelta | None": "a timedelta, seconds or None",
     "int": "a whole number",
     "dict[str, str]": "a dict of text (as JSON, in an environment variable)",
 }

@@ -10,6 +10,7 @@ from django.db import transaction
 from django_saga.conf import get_settings
 from django_saga.dsl.handler import handlers
 from django_saga.engine import failures
+from django_saga.engine.pruning import prune_sagas
 from django_saga.exceptions import HandlerMissing
 from django_saga.faults import fault_point
 from django_saga.signals import message_event
@@ -93,4 +94,6 @@ class Housekeeping:
             give_up_abandoned(self._using)
         self._first = False
         prune_messages(self._using)
+        if (age := get_settings().keep_sagas) is not None:
+            prune_sagas(age, using=self._using)
         return False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _MILLISECOND = 1_000_000  # in nanoseconds
 
@@ -20,6 +22,11 @@ def uuid7() -> UUID:
     milliseconds, rest = divmod(time.time_ns(), _MILLISECOND)
     fraction = (rest << 12) // _MILLISECOND
     return UUID(int=(milliseconds << 80) | (fraction << 64) | random.getrandbits(62) | _VERSION_AND_VARIANT)
+
+
+def first_id(at: datetime) -> UUID:
+    """Give the least id of those that are made at ``at`` or later."""
+    return UUID(int=max((at - _EPOCH) // timedelta(milliseconds=1), 0) << 80)
 
 
 def child_id(step: UUID, item: int) -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
@@ -12,11 +12,11 @@ from django.db.models import Model, QuerySet
 
 from django_saga.core.states import SagaStatus
 from django_saga.models import SagaInstance
+from django_saga.models.ids import first_id
 
 Row = TypeVar("Row", bound=Model)
 
 SHORTEST_PREFIX = 8
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Ids carry the clock of the process that started the saga, ``created_at`` that of the database.
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
 
@@ -38,8 +38,7 @@ def id_range(text: str) -> IdRange | None:
 
 def began_since(rows: QuerySet[Row], at: datetime) -> QuerySet[Row]:
     """Keep the sagas, or steps, that began at ``at`` or later; ids rise with time, their index finds them."""
-    millis = max((at - _CLOCKS_DIFFER_BY - _EPOCH) // timedelta(milliseconds=1), 0)
-    return rows.filter(pk__gte=UUID(int=millis << 80), created_at__gte=at)
+    return rows.filter(pk__gte=first_id(at - _CLOCKS_DIFFER_BY), created_at__gte=at)
 
 
 def newest(

@@ -36,6 +36,7 @@ from tests.repository.files import ROOT
 
 COMMANDS = [
     *("saga_worker", "saga_list", "saga_show", "saga_graph"),
+    *("saga_start", "saga_retry", "saga_cancel", "saga_prune"),
     *("saga_simulate", "saga_check", "saga_migrate", "saga_requeue", "saga_flow"),
 ]
 

@@ -10,11 +10,12 @@ from django.core.management.base import CommandParser, no_translations
 
 from django_saga.core.plain import plain
 from django_saga.core.problem import did_you_mean
-from django_saga.core.spans import parse_span, span
+from django_saga.core.spans import span
 from django_saga.core.states import SagaStatus
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_table import as_json, table
+from django_saga.management.spans import span_argument
 from django_saga.management.terminal import Terminal, colour_wanted
 from django_saga.models import SagaDefinition, SagaInstance
 from django_saga.observability import locking, lookup
@@ -39,7 +40,7 @@ class Command(SagaCommand):
         parser.add_argument("--name", default="", metavar="NAME", help="only sagas of this name")
         parser.add_argument(
             "--since",
-            type=_span,
+            type=span_argument,
             metavar="SPAN",
             help="only sagas that began within this time: 90s, 30m, 2h, 1d",
         )
@@ -97,10 +98,3 @@ def _count(text: str) -> int:
     if not 1 <= value <= _MOST:
         raise argparse.ArgumentTypeError(f"{value} is not between 1 and {_MOST}")
     return value
-
-
-def _span(text: str) -> timedelta:
-    try:
-        return parse_span(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
