@@ -6,7 +6,7 @@ them undone. One that was superseded goes after the fork that took over its step
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -71,21 +71,31 @@ def prune(
 def _families(using: str, roots: Collection[UUID]) -> dict[UUID, list[UUID]]:
     """Give sagas, by those of ``roots`` from which they descend, that have all ended."""
     families = {root: [root] for root in roots}
-    level, under_way = {root: root for root in roots}, set()
+    under_way: set[UUID] = set()
+    level = {root: root for root in roots}
     while level:
-        steps = SagaStep.objects.using(using).filter(saga_id__in=level).values_list("id", "saga_id")
-        parents = dict(steps)
-        children = SagaInstance.objects.using(using).filter(parent_step__in=parents)
         below = {}
-        for key, status, step in children.values_list("id", "status", "parent_step"):
-            assert step is not None
-            root = level[parents[step]]
-            below[key] = root
-            families[root].append(key)
+        for parent, child, status in _children(using, level):
+            root = below[child] = level[parent]
+            families[root].append(child)
             if status not in _ENDED:
                 under_way.add(root)
         level = below
     return {root: family for root, family in families.items() if root not in under_way}
+
+
+def _children(using: str, saga_ids: Collection[UUID]) -> Iterator[tuple[UUID, UUID, str]]:
+    """Give the sagas that steps of ``saga_ids`` started: parent, child and its status."""
+    connection = connections[using]
+    child, step = sql.table(SagaInstance), sql.table(SagaStep)
+    for part in sql.chunks(connection, list(saga_ids)):
+        these, ids = sql.is_in(connection, "s.saga_id", part)
+        asked = (
+            f"SELECT c.id, s.saga_id, c.status FROM {step} AS s JOIN {child} AS c ON c.parent_step = s.id"
+            f" WHERE {these}"
+        )
+        for found, parent, status in sql.read(using, SagaInstance, ("id", "parent_step"), asked, ids):
+            yield parent, found, status
 
 
 def _delete(using: str, saga_ids: Sequence[UUID]) -> None:
