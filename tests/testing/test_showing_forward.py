@@ -81,5 +81,5 @@ def test_a_step_that_may_have_to_stand_in_stands_by_and_only_the_last_one_is_for
         lab.run()
 
         tree = _shown(saga.id)
-        assert '"post", by="' in tree
+        assert "post --reason" in tree
         assert '"ship", by="' not in tree
