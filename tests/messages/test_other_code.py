@@ -211,8 +211,8 @@ def test_code_that_says_it_is_there_while_its_consumer_is_given_up_is_not_overlo
     abandoned.keep_house()
     old.work()
 
-    assert noted == [[None]]
     assert handled() == ["parcel.sent"] * 2
+    assert noted == [[None]]
 
 
 def test_a_worker_that_has_a_consumer_says_so_again_and_again(later):

@@ -47,12 +47,12 @@ MUTATIONS = (
             Edit(
                 "django_saga/store/partitions.py",
                 "    last, newest, size = 0, None, ",
-                "    last, newest, size = _seen.get(name, 0), None, ",
+                "    last, newest, size = _seen.get(values[0], 0), None, ",
             ),
             Edit(
                 "django_saga/store/partitions.py",
                 "    return found[:limit]\n",
-                "    _seen[name] = max([row.id for row in found], default=last)\n    return found[:limit]\n",
+                "    _seen[values[0]] = max([row.id for row in found], default=last)\n    return found[:limit]\n",
             ),
             Edit("django_saga/store/partitions.py", "_LANES = 500\n", "_LANES = 500\n_seen: dict = {}\n"),
         ),
