@@ -52,7 +52,8 @@ MUTATIONS = (
             Edit(
                 "django_saga/store/partitions.py",
                 "    return found[:limit]\n",
-                "    _seen[values[0]] = max([row.id for row in found], default=last)\n    return found[:limit]\n",
+                "    _seen[values[0]] = max([row.id for row in found], default=last)\n"
+                "    return found[:limit]\n",
             ),
             Edit("django_saga/store/partitions.py", "_LANES = 500\n", "_LANES = 500\n_seen: dict = {}\n"),
         ),
