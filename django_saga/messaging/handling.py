@@ -204,6 +204,7 @@ class Handling:
             mine = {each.number for each in partitions.hold(using, InboxPartition, held, limits)}
             if not all(row.part in mine for row in rows):
                 raise LeaseLost(f"another worker has a partition of {consumer} now")
+            before_step()  # other databases that handlers work with may have ended their sessions
             failed = flows.failed_among(using, consumer, {row.flow for row in rows})
             for row in rows:
                 if not self._call(consumer, row, refused=row.flow in failed):
@@ -247,7 +248,6 @@ class Handling:
         if handler.schema is not None and not handler.answers:
             _ = received.payload  # what does not fit fails before the handler has any effect
         connection = connections[self._using]
-        before_step()
         self._since = time.monotonic()
         try:
             with fence.guarded(connection, "handler"):
