@@ -13,7 +13,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from django_saga.models import InboxSubscription
-from django_saga.store import clock
+from django_saga.store import clock, sql
 
 # So long after the last worker with such code was there, its handlers still count.
 REMEMBERED = timedelta(hours=2)
@@ -36,7 +36,9 @@ def note(using: str, handled: Iterable[tuple[str, str]]) -> None:
 def consumers_of(using: str, topics: Collection[str]) -> dict[str, set[str]]:
     """Give the consumers of topics, by topic."""
     found: dict[str, set[str]] = {}
-    for topic, consumer in _all(using).filter(topic__in=topics).values_list("topic", "consumer"):
+    these, values = sql.is_in(connections[using], "topic", sorted(topics))
+    asked = f"SELECT topic, consumer FROM {sql.table(InboxSubscription)} WHERE {these}"
+    for topic, consumer in sql.read(using, InboxSubscription, ("topic", "consumer"), asked, values):
         found.setdefault(topic, set()).add(consumer)
     return found
 

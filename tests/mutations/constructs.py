@@ -37,7 +37,7 @@ MUTATIONS = (
     Mutation(
         "M42",
         "an event is taken without its lock",
-        (Edit("django_saga/store/external.py", ' {sql.locking(connection)}"', '"'),),
+        (Edit("django_saga/store/external.py", " {sql.locking(connection)}) RETURNING", ") RETURNING"),),
         f"{_RACES}/test_outside.py::test_two_who_wait_for_one_event_take_it_once_in_every_order",
     ),
     Mutation(
