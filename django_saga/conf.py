@@ -96,9 +96,9 @@ def _hint(key: str, known: Mapping[str, Any]) -> str:
 def _convert(source: str, value: Any, kind: str) -> Any:
     """Give ``value`` as ``kind``; text is what environment variables hold."""
     try:
-        if kind.startswith("timedelta"):
-            if kind.endswith("None") and value in (None, ""):
-                return None
+        if kind.endswith(" | None"):
+            return None if value in (None, "") else _convert(source, value, kind.removesuffix(" | None"))
+        if kind == "timedelta":
             length = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
             if length <= timedelta(0):
                 raise ValueError("it has to be longer than nothing")
@@ -123,7 +123,6 @@ def _convert(source: str, value: Any, kind: str) -> Any:
 
 _WANTED = {
     "timedelta": "a timedelta or seconds",
-    "timedelta | None": "a timedelta, seconds or None",
     "int": "a whole number",
     "dict[str, str]": "a dict of text (as JSON, in an environment variable)",
 }

@@ -42,7 +42,7 @@ def hears(using: str) -> bool:
 
 
 def tells(using: str) -> bool:
-    """True where it does."""
+    """True where the database is to wake listeners, by the setting ``NOTIFY``."""
     return hears(using) and get_settings().notify
 
 

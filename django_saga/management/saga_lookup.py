@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from django_saga.core.plain import plain
 from django_saga.management.terminal import clock_time
@@ -10,6 +10,11 @@ from django_saga.models import SagaInstance
 from django_saga.observability import lookup
 
 _CANDIDATES = 10
+
+
+def add_saga(parser: CommandParser) -> None:
+    """Add the argument that names the saga, ``id``."""
+    parser.add_argument("id", metavar="ID", help="the saga's id, or at least the first 8 characters of it")
 
 
 def the_saga(using: str, text: str) -> SagaInstance:

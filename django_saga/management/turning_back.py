@@ -14,7 +14,7 @@ from django_saga.engine import versions
 from django_saga.exceptions import IllegalTransition, SagaError
 from django_saga.management.acting import add_audit, confirm, who
 from django_saga.management.saga_command import SagaCommand
-from django_saga.management.saga_lookup import the_saga
+from django_saga.management.saga_lookup import add_saga, the_saga
 from django_saga.management.undo_lines import plan_lines
 from django_saga.models import SagaInstance
 from django_saga.observability import undoing
@@ -34,9 +34,7 @@ exit codes:
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "id", metavar="ID", help="the saga's id, or at least the first 8 characters of it"
-        )
+        add_saga(parser)
         add_audit(parser)
         parser.add_argument("--dry-run", action="store_true", help="only say what would be undone")
         parser.add_argument("--yes", action="store_true", help="do not ask")

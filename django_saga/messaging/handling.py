@@ -45,7 +45,7 @@ from django_saga.store import clock, errors, fence, inbox, partitions, sql
 from django_saga.store import flows as flow_rows
 from django_saga.store.inbox import Waiting, Wanted
 from django_saga.store.letters import Failure
-from django_saga.store.partitions import Held
+from django_saga.store.partitions import Asked, Held
 
 _AT_ONCE = 100
 _PARTITIONS = 8
@@ -113,17 +113,9 @@ class Handling:
                 inbox.begin(using, [row.id for row in rows])
             return rows
 
-        return partitions.take_work(
-            using,
-            InboxPartition,
-            owner=self._owner,
-            lease=self._lease,
-            limit=_PARTITIONS,
-            name=wanted.consumer,
-            work=inbox.waiting(using, wanted),
-            read=begin,
-            now=now,
-        )
+        work = inbox.waiting(using, wanted)
+        asked = Asked(InboxPartition, wanted.consumer, work, _PARTITIONS, self._owner, self._lease)
+        return partitions.take_work(using, asked, begin, now)
 
     # --- one transaction ------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from django_saga.signals import message_event
 from django_saga.store import clock, outbox, partitions
 from django_saga.store.letters import Failure
 from django_saga.store.outbox import Pending
-from django_saga.store.partitions import Held
+from django_saga.store.partitions import Asked, Held
 
 _AT_ONCE = 500
 _PARTITIONS = 8
@@ -92,16 +92,11 @@ class Relay:
     def _serve(self, name: str) -> bool:
         using = self._using
         circuit = self._circuits[name]
-        limit = circuit.at_once
+        limit, work = circuit.at_once, outbox.pending(using, name)
         held, rows = partitions.take_work(
             using,
-            OutboxPartition,
-            owner=self._owner,
-            lease=self._lease,
-            limit=_PARTITIONS,
-            name=name,
-            work=outbox.pending(using, name),
-            read=lambda parts, now: outbox.read(using, name, parts, limit, now),
+            Asked(OutboxPartition, name, work, _PARTITIONS, self._owner, self._lease),
+            lambda parts, now: outbox.read(using, name, parts, limit, now),
         )
         if not rows:
             return False

@@ -56,7 +56,7 @@ def claim(
         f" AND {known}{only} ORDER BY due_at LIMIT %s {sql.locking(connection, skip_locked=True)}",
         [queue, executor, *params, *keys, *passed_over, limit],
     )
-    if accept is None and sql.has_arrays(connection):
+    if accept is None and sql.changes_at_once(connection):
         return _lease_at_once(using, due, owner, lease)
     with transaction.atomic(using=using):
         rows = sql.read(using, SagaStep, LIGHT, due.sql, due.params)

@@ -49,7 +49,7 @@ def take(using: str, address: str, step_id: UUID) -> str | None:
     """
     connection = connections[using]
     event, taken = sql.table(ExternalEvent), f"taken_by_id = %s, taken_at = {clock.moment(using)}"
-    if sql.has_arrays(connection):
+    if sql.changes_at_once(connection):
         # One that is being taken is waited for, and passed over if it was.
         rows = sql.read(
             using,

@@ -36,6 +36,9 @@ class Held(NamedTuple):
     token: int
 
 
+_HELD = Held._fields
+
+
 class Work(NamedTuple):
     """Rows to be done, with the partition's number in ``part_number``: a condition and its values."""
 
@@ -54,120 +57,104 @@ def ensure(using: str, model: type[Partition], names: Sequence[str]) -> None:
         rows.bulk_create(missing, ignore_conflicts=True)
 
 
+class Asked(NamedTuple):
+    """What is to be leased: up to ``limit`` partitions of ``name`` in which there is ``work``, to ``owner``
+    for ``lease``.
+    """
+
+    model: type[Partition]
+    name: str
+    work: Work
+    limit: int
+    owner: UUID
+    lease: timedelta
+
+
 def take_work(
     using: str,
-    model: type[Partition],
-    *,
-    owner: UUID,
-    lease: timedelta,
-    limit: int,
-    name: str,
-    work: Work,
+    asked: Asked,
     read: Callable[[list[int], datetime], list[_R]],
     now: datetime | None = None,
 ) -> tuple[list[Held], list[_R]]:
-    """Lease up to ``limit`` partitions of ``name`` in which there is ``work``, those first that waited
-    longest, and ``read`` what is in them at which time; they are let go of when that is nothing.
+    """Lease partitions, those first that waited longest, and ``read`` what is in them at which time; they are
+    let go of when that is nothing.
 
     ``now``: the time, if it is known that there is work. Nothing is written to find out that there is none.
     """
-    connection = connections[using]
-    if sql.has_arrays(connection):
+    if sql.changes_at_once(connections[using]):
         # Each statement is a transaction: whoever dies between two leaves a lease that runs out.
-        held, now = _lease_at_once(using, model, owner, lease, limit, name, work)
-        return _read_from(using, model, held, owner, read, now) if now else ([], [])
-    if now is None and (now := _when(using, work)) is None:
+        held, now = _lease_at_once(using, asked)
+        return _read_from(using, asked, held, read, now) if now else ([], [])
+    if now is None and (now := _when(using, asked.work)) is None:
         return [], []
     with transaction.atomic(using=using, savepoint=False):
-        held = _lease(using, model, owner, now, lease, limit, name, work)
-        return _read_from(using, model, held, owner, read, now)
+        return _read_from(using, asked, _lease(using, asked, now), read, now)
 
 
 def _read_from(
     using: str,
-    model: type[Partition],
+    asked: Asked,
     held: list[Held],
-    owner: UUID,
     read: Callable[[list[int], datetime], list[_R]],
     now: datetime,
 ) -> tuple[list[Held], list[_R]]:
     if not held:
         return [], []
     if not (there := read([each.number for each in held], now)):
-        release(using, model, held, owner)
+        release(using, asked.model, held, asked.owner)
     return held, there
 
 
 def _when(using: str, work: Work) -> datetime | None:
     there = f"EXISTS(SELECT 1 FROM {sql.table(work.model)} WHERE {work.where})"
-    asked = f"SELECT {sql.epoch(connections[using])}, {there}"
-    [(epoch, found)] = sql.read(using, work.model, (), asked, work.values)
+    look = f"SELECT {sql.epoch(connections[using])}, {there}"
+    [(epoch, found)] = sql.read(using, work.model, (), look, work.values)
     return clock.at(epoch) if found else None
 
 
-def _free(
-    using: str, model: type[Partition], columns: str, owner: UUID, name: str, work: Work, limit: int
-) -> tuple[str, list[Any]]:
+def _free(using: str, asked: Asked, columns: str) -> sql.Statement:
     """Give the query for ``columns`` of partitions that can be leased, which locks them."""
-    connection, table = connections[using], sql.table(model)
+    connection, table, work = connections[using], sql.table(asked.model), asked.work
     # Not EXISTS, which a planner may turn into a join that reads all the work there is. What was never
     # taken comes first: behind those that have work for ever, it would never be.
-    query = (
+    return sql.Statement(
         f"SELECT {columns} FROM {table}"
         f" WHERE name = %s AND (leased_until IS NULL OR leased_until <= {clock.moment(using)} OR owner = %s)"
         f" AND (SELECT id FROM {sql.table(work.model)} AS w WHERE {work.where}"
         f" AND w.part_number = {table}.number ORDER BY id LIMIT 1) IS NOT NULL"
         " ORDER BY CASE WHEN taken_at IS NULL THEN 0 ELSE 1 END, taken_at, number"
-        f" LIMIT %s {sql.locking(connection, skip_locked=True)}"
+        f" LIMIT %s {sql.locking(connection, skip_locked=True)}",
+        [asked.name, sql.to_db(connection, asked.owner), *work.values, asked.limit],
     )
-    return query, [name, sql.to_db(connection, owner), *work.values, limit]
 
 
-def _lease(
-    using: str,
-    model: type[Partition],
-    owner: UUID,
-    now: datetime,
-    lease: timedelta,
-    limit: int,
-    name: str,
-    work: Work,
-) -> list[Held]:
-    connection = connections[using]
-    free, values = _free(using, model, "id, name, number, token", owner, name, work, limit)
-    found = sql.read(using, model, ("id", "name", "number", "token"), free, values)
+def _lease(using: str, asked: Asked, now: datetime) -> list[Held]:
+    connection, model = connections[using], asked.model
+    free = _free(using, asked, ", ".join(_HELD))
+    found = sql.read(using, model, _HELD, free.sql, free.params)
     if found:
         these, ids = sql.is_in(connection, "id", [row[0] for row in found])
-        times = [sql.to_db(connection, now + lease), sql.to_db(connection, now)]
+        times = [sql.to_db(connection, now + asked.lease), sql.to_db(connection, now)]
         sql.execute(
             using,
             f"UPDATE {sql.table(model)} SET owner = %s, leased_until = %s, taken_at = %s, token = token + 1"
             f" WHERE {these}",
-            [sql.to_db(connection, owner), *times, *ids],
+            [sql.to_db(connection, asked.owner), *times, *ids],
         )
     return [Held(key, named, number, token + 1) for key, named, number, token in found]
 
 
-def _lease_at_once(
-    using: str,
-    model: type[Partition],
-    owner: UUID,
-    lease: timedelta,
-    limit: int,
-    name: str,
-    work: Work,
-) -> tuple[list[Held], datetime | None]:
-    """Find and lease in one statement, on PostgreSQL; give also the time, if anything was found."""
-    connection = connections[using]
-    free, values = _free(using, model, "id", owner, name, work, limit)
+def _lease_at_once(using: str, asked: Asked) -> tuple[list[Held], datetime | None]:
+    """Find and lease in one statement; give also the time, if anything was found."""
+    connection, model, free = connections[using], asked.model, _free(using, asked, "id")
     found = sql.read(
         using,
         model,
-        ("id", "name", "number", "token"),
-        f"UPDATE {sql.table(model)} AS p SET owner = %s, leased_until = {clock.moment(using, lease)},"
-        f" taken_at = {clock.moment(using)}, token = p.token + 1 FROM ({free}) AS free"
+        _HELD,
+        f"UPDATE {sql.table(model)} AS p SET owner = %s, leased_until = {clock.moment(using, asked.lease)},"
+        f" taken_at = {clock.moment(using)}, token = p.token + 1 FROM ({free.sql}) AS free"
         f" WHERE p.id = free.id RETURNING p.id, p.name, p.number, p.token, {sql.epoch(connection)}",
-        [sql.to_db(connection, owner), *values],
+        [sql.to_db(connection, asked.owner), *free.params],
     )
     held = sorted((Held(*row[:4]) for row in found), key=lambda each: each.id)
     return held, clock.at(found[0][4]) if found else None

@@ -43,6 +43,13 @@ def has_arrays(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql"
 
 
+def changes_at_once(connection: BaseDatabaseWrapper) -> bool:
+    """True where one statement, a transaction of its own, finds rows, locks them, changes them and gives them
+    back.
+    """
+    return connection.vendor == "postgresql"
+
+
 def table(model: type[models.Model]) -> str:
     """Give the model's table. Ours are plain lower-case words, which no database wants quoted."""
     return model._meta.db_table

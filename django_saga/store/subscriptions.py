@@ -65,7 +65,8 @@ def lock_unseen(using: str, consumer: str) -> bool:
     when some has meanwhile.
     """
     rows = list(_all(using).select_for_update().filter(consumer=consumer))
-    return bool(rows) and all(row.seen_at < clock.now(using) - REMEMBERED for row in rows)
+    seen_since = clock.now(using) - REMEMBERED
+    return bool(rows) and all(row.seen_at < seen_since for row in rows)
 
 
 def forget(using: str, consumer: str) -> None:

@@ -39,12 +39,6 @@ def there(using: str, keys: Keys) -> set[str]:
     return found
 
 
-def address(using: str, step_id: UUID) -> str:
-    """Give what a step waits for, or waited for last."""
-    rows = SagaStep.objects.using(using).filter(pk=step_id)
-    return rows.values_list("waits_for", flat=True).first() or ""
-
-
 def waits_at(using: str, step_id: UUID, address: str) -> tuple[bool, str]:
     """Give whether a step still waits at ``address``, and what to call it: saga and step."""
     rows = SagaStep.objects.using(using).filter(pk=step_id)
@@ -76,16 +70,16 @@ def _ring(using: str, column: str, values: Sequence[str | UUID]) -> list[str]:
             f"SELECT id, queue FROM {table} WHERE {_WAITING} AND {wanted} AND due_at > {now}"
             f" {sql.locking(connection, skip_locked=True)}"
         )
-        if sql.has_arrays(connection):
+        if sql.changes_at_once(connection):
             update = f"UPDATE {table} AS s SET due_at = {now} FROM ({free}) AS free WHERE s.id = free.id"
             rung += [row[0] for row in sql.read(using, SagaStep, (), f"{update} RETURNING s.queue", params)]
-            continue
-        with transaction.atomic(using=using):
-            rows = sql.read(using, SagaStep, ("id", "queue"), free, params)
-            if rows:
+        else:
+            with transaction.atomic(using=using):
+                rows = sql.read(using, SagaStep, ("id", "queue"), free, params)
                 these, ids = sql.is_in(connection, "id", [row[0] for row in rows])
-                sql.execute(using, f"UPDATE {table} SET due_at = {now} WHERE {these}", ids)
-                rung += [row[1] for row in rows]
+                if rows:
+                    sql.execute(using, f"UPDATE {table} SET due_at = {now} WHERE {these}", ids)
+            rung += [row[1] for row in rows]
     return rung
 
 

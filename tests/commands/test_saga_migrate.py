@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from django_saga import Saga, operations, step
 from django_saga.dsl.registry import registry
-from django_saga.management.commands import saga_migrate
+from django_saga.management import acting
 from django_saga.models import SagaInstance, SagaOperation, SagaStep
 from tests.commands.screen import Screen, settled, written
 
@@ -167,7 +167,7 @@ def test_a_database_that_gives_up_is_said_with_what_to_do(parcel, monkeypatch):
 
 
 def test_a_long_run_says_now_and_then_how_far_it_has_come(parcel, monkeypatch):
-    monkeypatch.setattr(saga_migrate, "_TELL", 0.0)
+    monkeypatch.setattr(acting, "_TELL", 0.0)
     stderr = io.StringIO()
 
     given = ("parcel", "--from", "1", "--to", "2", "--map", "pack=wrap", "--yes")

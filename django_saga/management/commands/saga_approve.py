@@ -13,16 +13,14 @@ from django_saga.core.plain import plain
 from django_saga.exceptions import SagaError
 from django_saga.management.json_input import json_value
 from django_saga.management.saga_command import SagaCommand
-from django_saga.management.saga_lookup import the_saga
+from django_saga.management.saga_lookup import add_saga, the_saga
 
 
 class Command(SagaCommand):
     help = "Approve or reject, as a user who has the permission for it, what a step waits for."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "id", metavar="ID", help="the saga's id, or at least the first 8 characters of it"
-        )
+        add_saga(parser)
         parser.add_argument("step", metavar="STEP", help="the step that waits for approval")
         parser.add_argument("--user", required=True, metavar="NAME", help="the name of the user who decides")
         parser.add_argument("--data", type=json_value, metavar="JSON", help="what the step's form asks for")

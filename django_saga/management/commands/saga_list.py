@@ -15,8 +15,8 @@ from django_saga.core.states import SagaStatus
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_table import as_json, table
-from django_saga.management.spans import span_argument
 from django_saga.management.terminal import Terminal, colour_wanted
+from django_saga.management.times import span_argument
 from django_saga.models import SagaDefinition, SagaInstance
 from django_saga.observability import locking, lookup
 from django_saga.observability.standing import telling_steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser, no_translat
 from django_saga.core.plain import one_line, plain
 from django_saga.core.shapes import BACK, BAD, GOOD, Shape
 from django_saga.exceptions import SagaError
-from django_saga.management.acting import add_audit, confirm, who
+from django_saga.management.acting import Progress, add_audit, confirm, who
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, colour_wanted
@@ -24,7 +23,6 @@ _SHAPES = {
     IN_FLIGHT: Shape("▶", ">", BACK),
     REFUSED: Shape("✖", "x", BAD),
 }
-_TELL = 2.0  # seconds between words on how far it has come
 
 
 class Command(SagaCommand):
@@ -60,6 +58,7 @@ exit codes:
     def handle(self, *args: Any, **options: Any) -> None:
         if not (options["dry_run"] or options["yes"]):
             self._ask(options)
+        progress = Progress(self)
         try:
             report = migrate_sagas(
                 options["name"],
@@ -69,7 +68,7 @@ exit codes:
                 by=who(options),
                 why=options["why"],
                 dry_run=options["dry_run"],
-                progress=_Progress(self.stderr),
+                progress=lambda report: progress.tell(lambda: _so_far(report)),
                 using=options["database"],
             )
         except SagaError as error:
@@ -87,19 +86,9 @@ exit codes:
         confirm(f"Move all sagas in flight of {plain(route)} (--dry-run only tells)?")
 
 
-class _Progress:
-    """Says now and then how far it has come, if it takes long."""
-
-    def __init__(self, stderr: Any) -> None:
-        self._stderr = stderr
-        self._next = time.monotonic() + _TELL
-
-    def __call__(self, report: MigrationReport) -> None:
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + _TELL
-        done = f"{report.looked_at:,} looked at, {report.count(MIGRATED):,} {_moved(report)}"
-        self._stderr.write(f"{done}, {report.left:,} left …")
+def _so_far(report: MigrationReport) -> str:
+    done = f"{report.looked_at:,} looked at, {report.count(MIGRATED):,} {_moved(report)}"
+    return f"{done}, {report.left:,} left"
 
 
 def _lines(report: MigrationReport, terminal: Terminal) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
@@ -10,11 +9,9 @@ from django.core.management.base import CommandParser, no_translations
 from django_saga.core.plain import plain
 from django_saga.core.spans import span
 from django_saga.engine.pruning import prune_sagas
-from django_saga.management.acting import confirm
+from django_saga.management.acting import Progress, confirm
 from django_saga.management.saga_command import SagaCommand
-from django_saga.management.spans import span_argument
-
-_TELL = 2.0  # seconds between words on how far it has come
+from django_saga.management.times import span_argument
 
 
 class Command(SagaCommand):
@@ -50,14 +47,13 @@ With the setting KEEP_SAGAS workers do it by themselves.
         whose = f" of {plain(options['name'])}" if options["name"] else ""
         if not (dry_run or options["yes"]):
             confirm(f"Delete all sagas{whose} that ended more than {span(age)} ago, with their history?")
-        self._next = time.monotonic() + _TELL
+        progress = Progress(self)
         total = prune_sagas(
-            age, name=options["name"], dry_run=dry_run, progress=self._tell, using=options["database"]
+            age,
+            name=options["name"],
+            dry_run=dry_run,
+            progress=lambda total: progress.tell(lambda: f"{total:,} sagas"),
+            using=options["database"],
         )
         sagas = "1 saga" if total == 1 else f"{total:,} sagas"
         self.stdout.write(f"{'Would delete' if dry_run else 'Deleted'} {sagas}.")
-
-    def _tell(self, total: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _TELL
-            self.stderr.write(f"{total:,} sagas …")

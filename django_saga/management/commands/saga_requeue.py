@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, no_translations
 
 from django_saga import operations
 from django_saga.core.plain import one_line, plain
-from django_saga.exceptions import SagaError
+from django_saga.management.acting import do_each
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, ago, colour_wanted
@@ -109,17 +110,14 @@ exit codes:
         if discard and not why.strip():
             raise CommandError("Say why they are not needed any more: --reason TEXT.")
         act = operations.discard if discard else operations.requeue
-        refused = 0
-        for name in names:
-            try:
-                act(name, by=by, why=why, using=options["database"])
-            except SagaError as error:
-                refused += 1
-                self.stderr.write(plain(str(error)))
-            else:
-                self.stdout.write(f"{'Discarded' if discard else 'Requeued'} {plain(name)}.")
-        if refused:
-            raise CommandError(f"{refused} of {len(names)} were refused.")
+        done = "Discarded" if discard else "Requeued"
+        do_each(
+            self,
+            (
+                (f"{done} {plain(name)}.", partial(act, name, by=by, why=why, using=options["database"]))
+                for name in names
+            ),
+        )
 
 
 def _as_json(letter: Letter) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, no_translations
@@ -9,11 +11,9 @@ from django.core.management.base import CommandError, CommandParser, no_translat
 from django_saga import operations
 from django_saga.core.plain import one_line, plain
 from django_saga.core.states import StepStatus
-from django_saga.exceptions import SagaError
-from django_saga.management.acting import add_audit, who
+from django_saga.management.acting import add_audit, do_each, who
 from django_saga.management.saga_command import SagaCommand
-from django_saga.management.saga_lookup import the_saga
-from django_saga.models import SagaInstance
+from django_saga.management.saga_lookup import add_saga, the_saga
 from django_saga.observability import story
 from django_saga.observability.advice import dead_steps
 
@@ -35,9 +35,7 @@ exit codes:
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "id", metavar="ID", help="the saga's id, or at least the first 8 characters of it"
-        )
+        add_saga(parser)
         parser.add_argument("steps", nargs="*", metavar="STEP", help="which steps (default: all dead ones)")
         add_audit(parser)
         parser.add_argument("--dry-run", action="store_true", help="only say what would be tried again")
@@ -56,23 +54,28 @@ exit codes:
             raise CommandError(f"Saga {plain(saga.name)} has no step {plain(unknown[0])!r}; it has {known}.")
         if not wanted:
             raise CommandError(f"Nothing is dead in saga {plain(saga.name)} {saga.pk}: it is {saga.status}.")
-        refused = 0
-        for name in wanted:
-            undo = status[name] == StepStatus.UNDO_FAILED
-            what = f"{'the compensation of ' if undo else ''}{plain(name)}"
-            if options["dry_run"]:
+        whats = {name: _what(name, status[name]) for name in wanted}
+        if options["dry_run"]:
+            for name, what in whats.items():
                 self.stdout.write(f"Would try {what} again. It failed: {one_line(errors.get(name, ''))}")
-                continue
-            try:
-                self._retry(saga, name, undo=undo, options=options)
-            except SagaError as error:
-                refused += 1
-                self.stderr.write(plain(str(error)))
-            else:
-                self.stdout.write(f"In saga {plain(saga.name)} {saga.pk}, {what} is tried again.")
-        if refused:
-            raise CommandError(f"{refused} of {len(wanted)} were refused.")
+            return
+        given = {"by": who(options), "why": options["reason"], "using": using}
+        do_each(
+            self,
+            (
+                (
+                    f"In saga {plain(saga.name)} {saga.pk}, {what} is tried again.",
+                    partial(_act(status[name]), saga.pk, name, **given),
+                )
+                for name, what in whats.items()
+            ),
+        )
 
-    def _retry(self, saga: SagaInstance, step: str, *, undo: bool, options: dict[str, Any]) -> None:
-        act = operations.retry_compensation if undo else operations.retry_step
-        act(saga.pk, step, by=who(options), why=options["reason"], using=options["database"])
+
+def _what(step: str, status: str) -> str:
+    return f"the compensation of {plain(step)}" if status == StepStatus.UNDO_FAILED else plain(step)
+
+
+def _act(status: str) -> Callable[..., None]:
+    undo = status == StepStatus.UNDO_FAILED
+    return operations.retry_compensation if undo else operations.retry_step

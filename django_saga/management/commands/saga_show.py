@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, no_translations
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from django_saga.core.plain import plain
 from django_saga.exceptions import SagaError
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
 from django_saga.management.saga_json import as_json
-from django_saga.management.saga_lookup import the_saga
+from django_saga.management.saga_lookup import add_saga, the_saga
 from django_saga.management.saga_tree import Tree
 from django_saga.management.terminal import Terminal, colour_wanted
+from django_saga.management.times import time_argument
 from django_saga.models import SagaInstance
 from django_saga.observability import past, story
 from django_saga.store import clock
@@ -31,9 +29,7 @@ class Command(SagaCommand):
     help = "Show one saga: its steps in order, those to come included, each with its attempts and errors."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "id", metavar="ID", help="the saga's id, or at least the first 8 characters of it"
-        )
+        add_saga(parser)
         parser.add_argument(
             "--traceback",
             action="store_true",
@@ -75,12 +71,5 @@ class Command(SagaCommand):
 
 def _instant(text: str) -> datetime:
     """Read a time; one to the second is its last instant, as times are shown to the second."""
-    try:
-        at = parse_datetime(text)
-    except ValueError:
-        at = None
-    if at is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 2026-11-20T18:42:04")
-    if at.tzinfo is None:
-        at = timezone.make_aware(at)
+    at = time_argument(text)
     return at if "." in text else at + _SECOND - timedelta(microseconds=1)

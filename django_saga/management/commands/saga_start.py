@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, no_translations
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive, make_aware
 
 from django_saga import ports
 from django_saga.conf import get_settings
@@ -21,6 +17,7 @@ from django_saga.exceptions import SagaError, SagaFailed, SagaNotFinished
 from django_saga.management.json_input import json_value
 from django_saga.management.json_output import document
 from django_saga.management.saga_command import SagaCommand
+from django_saga.management.times import time_argument
 
 
 class Command(SagaCommand):
@@ -44,7 +41,10 @@ exit codes:
         )
         parser.add_argument("--key", metavar="KEY", help="idempotency key: the same saga for the same key")
         parser.add_argument(
-            "--at", type=_time, metavar="TIME", help="begin then, in the project's time zone if it names none"
+            "--at",
+            type=time_argument,
+            metavar="TIME",
+            help="when to begin; the project's time zone if it names none",
         )
         parser.add_argument("--priority", type=int, metavar="N", help="from 0 to 100 (default: the saga's)")
         parser.add_argument(
@@ -87,13 +87,3 @@ def _plain(result: Any) -> Any:
 
 def _input(text: str) -> Any:
     return json_value(sys.stdin.read() if text == "-" else text)
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = parse_datetime(text)
-    except ValueError:
-        at = None
-    if at is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as 2026-12-01T06:00")
-    return make_aware(at) if is_naive(at) else at
