@@ -44,6 +44,10 @@ exit codes:
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         saga = the_saga(using, options["id"])
+        if saga.status == SagaStatus.COMPENSATING or (
+            saga.status == SagaStatus.STUCK and saga.reason != PAST_PIVOT
+        ):
+            raise CommandError(plain(_cannot(saga)))
         try:
             self.stdout.write("\n".join(self._plan(using, saga)))
             if options["dry_run"]:
@@ -66,6 +70,8 @@ exit codes:
 
 def _cannot(saga: SagaInstance) -> str:
     said = f"Saga {saga.name} {saga.pk} is {saga.status}, and cannot turn back"
+    if saga.status == SagaStatus.COMPENSATING:
+        return f"{said}: it does already."
     if saga.status != SagaStatus.STUCK:
         return f"{said}."
     if saga.reason == PAST_PIVOT:

@@ -13,6 +13,8 @@ from django_saga.observability.trouble import line
 logger = logging.getLogger("django_saga.worker")
 # Brokers that are known to be away.
 _away: set[str] = set()
+# By consumer: topics that are left to workers with other code.
+_left_to_others: dict[str, Sequence[str]] = {}
 
 
 def tell(*, event: str, **facts: Any) -> None:
@@ -83,6 +85,10 @@ def _abandoned(*, consumer: str, number: int, **_: Any) -> None:
 
 
 def _left(*, consumer: str, topics: Sequence[str], **_: Any) -> None:
+    # Each thread finds it out; the process says it once.
+    if _left_to_others.get(consumer) == topics:
+        return
+    _left_to_others[consumer] = topics
     logger.info("messages of %s for %s are left to workers with other code", ", ".join(topics), consumer)
 
 

@@ -231,6 +231,19 @@ def test_past_the_pivot_a_saga_is_compensated_and_not_cancelled(lab, saga, broke
     assert_compensated(handle)
 
 
+@pytest.mark.parametrize("command", ["saga_cancel", "saga_compensate"])
+def test_a_saga_that_has_turned_back_is_not_offered_to_turn_back(lab, saga, broken, command):
+    handle = stuck_on_the_way_back(saga, lab, broken)
+
+    with pytest.raises(
+        CommandError, match=r"is stuck, and cannot turn back any more: saga_retry has its dead"
+    ):
+        said(command, str(handle.id), "--dry-run")
+    said("saga_retry", str(handle.id), "--by", "ann")
+    with pytest.raises(CommandError, match=r"is compensating, and cannot turn back: it does already\."):
+        said(command, str(handle.id), "--dry-run")
+
+
 def test_nobody_who_could_be_asked_is_told_so(lab, saga, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
 

@@ -13,6 +13,7 @@ from django_saga.messaging.handling import Handling
 from django_saga.messaging.housekeeping import Housekeeping, note_handlers
 from django_saga.messaging.relay import Relay
 from django_saga.models import InboxMessage, InboxSubscription
+from django_saga.observability import message_log
 from django_saga.runtime import broker
 from django_saga.signals import message_event
 from django_saga.store import subscriptions
@@ -223,3 +224,16 @@ def test_a_worker_that_has_a_consumer_says_so_again_and_again(later):
     code.keep_house()
 
     assert InboxSubscription.objects.count() == 1
+
+
+def test_a_process_says_once_what_it_leaves_to_others(monkeypatch, caplog):
+    monkeypatch.setattr(message_log, "_left_to_others", {})
+    caplog.set_level("INFO", "django_saga.worker")
+
+    for topics in (("a",), ("a",), ("a", "b"), ("a", "b")):
+        message_log.tell(event="left", consumer="parcels", topics=topics)
+
+    assert caplog.messages == [
+        "messages of a for parcels are left to workers with other code",
+        "messages of a, b for parcels are left to workers with other code",
+    ]
