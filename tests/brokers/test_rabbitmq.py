@@ -137,6 +137,7 @@ def test_a_full_queue_holds_up_its_streams_and_refuses_nothing(broker, name):
     connection.close()
 
 
+@pytest.mark.fault("F58")
 def test_what_the_server_itself_finds_too_large_is_refused_alone(url, monkeypatch):
     broker = RabbitBroker(url.replace("max_message_bytes=200000", "max_message_bytes=1000000000"))
     consumer = f"c-{uuid4()}"

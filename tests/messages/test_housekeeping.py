@@ -40,6 +40,20 @@ def test_messages_that_are_done_with_are_deleted_after_a_week(deliver, later):
     assert not InboxMessage.objects.exists()
 
 
+@pytest.mark.fault("F64g")
+def test_what_a_relay_is_sending_is_not_pruned_under_it(new_relay, shelf, later):
+    publish("t", key="a")
+    later(timedelta(days=30))
+    pruned: list[int] = []
+    shelf.while_sending = lambda: pruned.append(prune_messages())
+
+    new_relay().turn()
+
+    assert pruned == [0]
+    assert OutboxMessage.objects.get().status == "published"
+
+
+@pytest.mark.fault("F64g")
 def test_what_is_pending_waits_or_is_dead_is_never_touched(deliver, later):
     publish("test.noted", {"n": 1, "do": "fail"}, key="a")
     publish("test.noted", {"n": 1, "do": "later"}, key="b")
