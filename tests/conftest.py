@@ -14,12 +14,16 @@ from django.contrib.contenttypes.management import create_contenttypes
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models.signals import post_migrate
+from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import databases
 from tests.ledger import VARIABLE, Ledger
 
 pytest_plugins = ["tests.processes"]
+# How fast a machine is says nothing about the code: by default Hypothesis fails what takes long.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 _CORE = Path(__file__).parent / "core"
 _DEFINITIONS, _COPY = "django_saga_sagadefinition", "tests_definitions_as_migrated"
 

@@ -52,8 +52,10 @@ def kept(text: str) -> str:
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_table")]
 
+ANY_MACHINE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+@settings(max_examples=200, deadline=None, suppress_health_check=ANY_MACHINE)
 @given(VALUES)
 def test_every_value_survives_the_database(value):
     found = kept(encode(value, max_bytes=262_144))
@@ -62,7 +64,7 @@ def test_every_value_survives_the_database(value):
     assert digest(found) == digest(encode(value, max_bytes=262_144))
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=ANY_MACHINE)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=30, max_size=60))
 def test_every_float_survives_the_database(value):
     assert exactly(decode(kept(encode(value, max_bytes=262_144)))) == exactly(value)
