@@ -32,12 +32,13 @@ class Line(NamedTuple):
         return self.key.partition(":")[2]
 
 
-def external(key: str, kind: str = "call", note: str = "") -> None:
-    """Call the outside world: append a line."""
+def external(key: str, kind: str = "call", note: str = "") -> int:
+    """Call the outside world: append a line; give where it ends."""
     line = json.dumps([key, kind, note, os.getpid()]) + "\n"
     file = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, line.encode())
+        return os.lseek(file, 0, os.SEEK_CUR)
     finally:
         os.close(file)
 
@@ -86,9 +87,9 @@ class Ledger:
         """Let pass whoever waits, or will wait, at ``gate``."""
         self.path.with_name(f"{gate}.gate").touch()
 
-    def lines(self, kind: str | None = None) -> list[Line]:
-        """Every call, oldest first."""
-        text = self.path.read_text() if self.path.exists() else ""
+    def lines(self, kind: str | None = None, *, before: int | None = None) -> list[Line]:
+        """Every call, oldest first; those that end at ``before`` at the latest."""
+        text = self.path.read_bytes()[:before] if self.path.exists() else b""
         lines = [Line(*json.loads(line)) for line in text.splitlines()]
         return [line for line in lines if kind in (None, line.kind)]
 
@@ -96,6 +97,6 @@ class Ledger:
         """``charge:do`` of every call, oldest first."""
         return [line.step for line in self.lines(kind)]
 
-    def calls(self, kind: str | None = None) -> Counter[str]:
+    def calls(self, kind: str | None = None, *, before: int | None = None) -> Counter[str]:
         """How often each key was used; a provider that knows its keys had one effect for each."""
-        return Counter(line.key for line in self.lines(kind))
+        return Counter(line.key for line in self.lines(kind, before=before))

@@ -72,10 +72,11 @@ async def _leave() -> None:
 
 def _verbs(ctx: Any, *, undo: bool) -> list[str]:
     key = ctx.idempotency_key
-    ledger.external(key, "undo" if undo else "do", note=f"{ctx.attempt} {ctx.outcome}".strip())
+    end = ledger.external(key, "undo" if undo else "do", note=f"{ctx.attempt} {ctx.outcome}".strip())
     name = f"{ctx.step}:undo" if undo else ctx.step
     calls = (ctx.input or {}).get(name, "").split("|")
-    number = ledger.Ledger(Path(os.environ[ledger.VARIABLE])).calls()[key]
+    # Up to its own line: a process that is frozen here finds others' calls behind it when it goes on.
+    number = ledger.Ledger(Path(os.environ[ledger.VARIABLE])).calls(before=end)[key]
     return [verb.strip() for verb in calls[min(number, len(calls)) - 1].split(";") if verb.strip()]
 
 
