@@ -139,7 +139,7 @@ def test_what_was_waited_for_then_is_shown_of_the_past():
     work()
     assert_completed(order)
 
-    past = said("saga_show", str(order.id), "--at", then.isoformat())
+    past = said("saga_show", str(order.id), "--at", then.isoformat(timespec="microseconds"))
 
     assert "waits for event answer of order-42" in past
 

@@ -18,8 +18,8 @@ def test_a_saga_is_shown_as_it_stood_at_an_instant():
     at = next(event.at for event in events if event.step == "charge")
     then = [event for event in events if event.at <= at]
 
-    told = document("saga_show", str(saga.pk), "--at", at.isoformat())
-    said = show(saga, "--at", at.isoformat())
+    told = document("saga_show", str(saga.pk), "--at", at.isoformat(timespec="microseconds"))
+    said = show(saga, "--at", at.isoformat(timespec="microseconds"))
 
     assert (told["status"], told["as_of"], told["finished_at"]) == ("running", at.isoformat(), None)
     assert sum(len(step["attempts"]) for step in told["steps"]) == len(then) - 1
