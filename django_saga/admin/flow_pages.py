@@ -19,10 +19,11 @@ from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.exceptions import SagaError
 from django_saga.models import InboxMessage, OutboxMessage, SagaInstance
 from django_saga.observability.flow import Line, Said, flow, tally, walk
+from django_saga.operations.access import PERMISSIONS
 from django_saga.store.flows import flow_of, is_told
 
 SHOWN, FAIL = "django_saga_flow", "django_saga_fail_flow"
-PERMISSION = "django_saga.fail_flow"
+PERMISSION = PERMISSIONS["fail flow"]
 # Further in there is no room: deeper lines are drawn below each other.
 _DEEPEST = 12
 _MOST = 500
@@ -150,7 +151,7 @@ class FlowPages:
 
     def _fail(self, request: HttpRequest, flow_id: str, why: str) -> None:
         try:
-            operations.fail_flow(flow_id, by=request.user.get_username(), why=why, using=self._ours.using)
+            operations.fail_flow(flow_id, by=operations.of_request(request), why=why, using=self._ours.using)
         except SagaError as error:
             messages.error(request, cells.short(str(error), 1000))
         else:

@@ -186,7 +186,7 @@ class LetterPages:
         for box, key in ids:
             letter = f"{box}:{key}"
             try:
-                act(letter, by=request.user.get_username(), why=why, using=self._ours.using)
+                act(letter, by=operations.of_request(request), why=why, using=self._ours.using)
             except SagaError as error:
                 messages.error(request, cells.short(str(error), 1000))
             else:

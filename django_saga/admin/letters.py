@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.contrib.auth import get_permission_codename
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin.readonly import EndlessAdmin, ReadOnlyAdmin, Tool
+from django_saga.operations.letters import permission
 from django_saga.store.letters import MODELS
 
 REQUEUE, DISCARD = "requeue", "discard"
@@ -25,9 +25,7 @@ MOST = 300
 
 def may_act(ours: ReadOnlyAdmin, request: HttpRequest, action: str, box: str) -> bool:
     """True when the user may see the messages of ``box``, and may do ``action`` with them."""
-    options = MODELS[box]._meta
-    permission = f"{options.app_label}.{get_permission_codename(action, options)}"
-    return ours.may_view(request, MODELS[box]) and request.user.has_perm(permission)
+    return ours.may_view(request, MODELS[box]) and request.user.has_perm(permission(action, box))
 
 
 def pages_url(ours: ReadOnlyAdmin, name: str, **query: Iterable[str] | str) -> str:

@@ -15,6 +15,18 @@ from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.core import shapes
 from django_saga.models import SagaInstance, SagaOperation
 
+_SHAPES = {
+    SagaOperation.Result.OPEN: shapes.Shape("○", "o", shapes.BUSY),
+    SagaOperation.Result.DONE: shapes.Shape("✔", "+", shapes.GOOD),
+}
+_ELSE = shapes.Shape("✖", "x", shapes.BAD)
+
+
+def came_of_it(operation: SagaOperation) -> SafeString:
+    """Say what came of an action: a shape and a word."""
+    shape = _SHAPES.get(SagaOperation.Result(operation.result), _ELSE)
+    return cells.state(shape, operation.get_result_display())
+
 
 @admin.register(SagaOperation)
 class SagaOperationAdmin(EndlessAdmin):
@@ -36,6 +48,8 @@ class SagaOperationAdmin(EndlessAdmin):
                     "step",
                     "by",
                     "done",
+                    "known",
+                    "request_id",
                     "before",
                     "after",
                     "why_shown",
@@ -62,9 +76,7 @@ class SagaOperationAdmin(EndlessAdmin):
 
     @admin.display(description=_("came of it"))
     def came_of_it(self, operation: SagaOperation) -> SafeString:
-        done = operation.result == SagaOperation.Result.DONE
-        shape = shapes.Shape("✔", "+", shapes.GOOD) if done else shapes.Shape("✖", "x", shapes.BAD)
-        return cells.state(shape, operation.get_result_display())
+        return came_of_it(operation)
 
     @admin.display(description=_("saga"))
     def saga_link(self, operation: SagaOperation) -> SafeString | str:
@@ -81,6 +93,10 @@ class SagaOperationAdmin(EndlessAdmin):
     @admin.display(description=_("at"))
     def done(self, operation: SagaOperation) -> SafeString | str:
         return cells.when(operation.at)
+
+    @admin.display(description=_("effect known"))
+    def known(self, operation: SagaOperation) -> SafeString | str:
+        return cells.when(operation.known_at) if operation.known_at else cells.NOTHING
 
     @admin.display(description=_("reason given"))
     def why_given(self, operation: SagaOperation) -> str:

@@ -103,7 +103,12 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def list_url(self, model: type[Model], **filters: object) -> str:
         """Give the URL of the list of ``model``, filtered."""
-        return f"{self._reverse(model, 'changelist')}?{urlencode(filters)}"
+        return self.with_query(self._reverse(model, "changelist"), **filters)
+
+    @staticmethod
+    def with_query(url: str, **query: object) -> str:
+        """Give ``url`` with ``query`` behind it, if there is any."""
+        return f"{url}?{urlencode(query)}" if query else url
 
     def _reverse(self, model: type[Model], view: str, *args: str) -> str:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}"

@@ -14,9 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin import cells, search
+from django_saga.admin.action_pages import ActionPages
 from django_saga.admin.filters import BeganFilter, DefinitionFilter
 from django_saga.admin.flow_pages import flow_url, may_see
 from django_saga.admin.locks import lock_lines
+from django_saga.admin.operations import came_of_it
 from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.admin.story_page import event_lines, step_lines
 from django_saga.core.outline import of_stored
@@ -47,6 +49,9 @@ class SagaInstanceAdmin(EndlessAdmin):
         "Part of a saga's name, a whole idempotency key, or an id: at least the first 8 characters of it."
     )
     empty_text = _("There are no sagas yet. One appears here as soon as code starts it.")
+
+    def get_urls(self) -> list[Any]:
+        return [*ActionPages(self).urls(), *super().get_urls()]
 
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return search.sagas(rows, term, self.using)
@@ -110,12 +115,15 @@ class SagaInstanceAdmin(EndlessAdmin):
                     "row": row,
                     "actor": cells.short(row.actor, 150),
                     "why": cells.short(row.why),
+                    "came": came_of_it(row),
+                    "detail": cells.short(row.detail, 200),
                     "at": cells.when(row.at, told.now),
                 }
                 for row in newest[:_OPERATIONS]
             ]
         return {
             "saga_advice": advice.advice(told) if may_see_steps else [],
+            "saga_offers": ActionPages(self).buttons(request, obj),
             "saga_steps": step_lines(self, told, attempts=may_see_history) if may_see_steps else None,
             "saga_history": event_lines(self, told.events, told.workers, told.now)
             if may_see_history

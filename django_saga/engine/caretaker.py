@@ -1,5 +1,5 @@
 """Beside the worker's loop: keeps its leases, rescues steps of lost workers, enforces sagas' deadlines, lets
-in sagas that waited for a lock.
+in sagas that waited for a lock, and says what came of operators' actions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django_saga import signals
 from django_saga.core.lanes import ALONE
-from django_saga.engine import announcing, connections, locking, recorder, recovery
+from django_saga.engine import announcing, connections, locking, recorder, recovery, settling
 from django_saga.engine.tasks import Recorded
 from django_saga.faults import fault_point
 from django_saga.models import SagaWorker
@@ -54,8 +54,10 @@ class Caretaker(threading.Thread):
             self._try(self._rescue)
             self._try(self._ring)
             self._try(self._call_for_suspects)
+            self._try(self._settle)
             self._try(self._announce)
             self._rest(min(1.0, self._lease / 6))
+        self._try(self._settle)
         self._try(lambda: self._say(SagaWorker.State.STOPPED))
         connections.close()
 
@@ -126,6 +128,9 @@ class Caretaker(threading.Thread):
                 self._try(self._keep_leases)
                 if worker.draining:
                     return
+
+    def _settle(self) -> None:
+        settling.settle(self._worker.using)
 
     def _call_for_suspects(self) -> None:
         worker = self._worker

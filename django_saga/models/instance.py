@@ -63,6 +63,18 @@ class SagaInstance(models.Model):
     class Meta:
         verbose_name = _("saga")
         verbose_name_plural = _("sagas")
+        # In English and untranslated, as Django's own are: they are rows of the database.
+        permissions = [
+            ("retry_saga", "Can have steps and compensations tried again"),
+            ("cancel_saga", "Can cancel saga"),
+            ("compensate_saga", "Can have saga undone in spite of its pivot"),
+            ("skip_step", "Can skip steps and compensations"),
+            ("mark_step_done", "Can mark steps as done"),
+            ("pause_saga", "Can pause and resume sagas and steps"),
+            ("fork_saga", "Can have another saga go on in place of one"),
+            ("migrate_saga", "Can move sagas to another version"),
+            ("close_circuit", "Can close circuits"),
+        ]
         constraints = [
             # Keys are unique per name, over all versions; rows without a key do not collide (NULLs are
             # distinct).

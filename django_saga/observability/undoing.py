@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django_saga.core.definition import SagaDefinition
 from django_saga.core.simulation import UndoPlan, undo_plan
 from django_saga.core.state import SagaState
 from django_saga.core.states import SagaStatus
@@ -17,6 +18,14 @@ def plan(using: str, saga: SagaInstance, *, past_pivot: bool = False) -> UndoPla
     Raises ``IllegalTransition`` when it cannot turn back any more, ``UnknownSaga`` when its version can be
     read neither from the code nor from the database.
     """
+    definition, state, in_flight = stands(using, saga)
+    return undo_plan(definition, state, clock.now(using), in_flight, past_pivot=past_pivot)
+
+
+def stands(using: str, saga: SagaInstance) -> tuple[SagaDefinition, SagaState, list[str]]:
+    """Give the definition of ``saga``, where it stands, and its steps in flight; nothing is locked. Raises
+    ``UnknownSaga``.
+    """
     steps, flying = sagas.all_steps(using, [saga.pk], guard=False)
     rows = steps[saga.pk]
     state = SagaState(
@@ -25,6 +34,6 @@ def plan(using: str, saga: SagaInstance, *, past_pivot: bool = False) -> UndoPla
         saga.reason,
         saga.culprit,
         saga.deadline_at,
+        saga.paused_at is not None,
     )
-    in_flight = [row.name for row in rows if row.id in flying]
-    return undo_plan(versions.of_saga(saga), state, clock.now(using), in_flight, past_pivot=past_pivot)
+    return versions.of_saga(saga), state, [row.name for row in rows if row.id in flying]

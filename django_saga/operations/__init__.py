@@ -1,5 +1,6 @@
 """What operators may do: each action once, with its guard, its lock and its audit row in one transaction."""
 
+from django_saga.operations.access import Actor, of_request
 from django_saga.operations.actions import (
     cancel,
     compensate,
@@ -18,6 +19,7 @@ from django_saga.operations.migrations import migrate_sagas
 from django_saga.operations.pausing import pause, resume
 
 __all__ = [
+    "Actor",
     "approve",
     "cancel",
     "close_circuit",
@@ -27,6 +29,7 @@ __all__ = [
     "fork",
     "mark_done",
     "migrate_sagas",
+    "of_request",
     "pause",
     "reject",
     "requeue",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
@@ -19,34 +20,37 @@ from django_saga.core.events import (
     UndoRetried,
     UndoSkipped,
 )
+from django_saga.core.states import SagaStatus
 from django_saga.dsl.registry import registry
-from django_saga.engine import announcing, journal, wake
+from django_saga.engine import announcing, journal, settling, wake
 from django_saga.engine.graphs import program_of
 from django_saga.engine.tasks import Recorded
 from django_saga.exceptions import IllegalTransition, OperationRefused, SagaNotFound, UnknownSaga
-from django_saga.faults import fault_point
-from django_saga.models import SagaInstance, SagaOperation
-from django_saga.store import clock, sagas
+from django_saga.models import SagaInstance
+from django_saga.operations import audit
+from django_saga.operations.access import PERMISSIONS, By, actor_of
+from django_saga.store import clock, history, sagas
 
 
-def cancel(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = None) -> None:
+def cancel(saga_id: UUID | str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a saga that still goes forward turn back and undo what was done.
 
-    ``using`` is a database alias, by default the setting ``DATABASE``. Raises ``OperationRefused`` (recorded)
-    when the saga has ended, turns back already, or its definition is not in this code; ``SagaNotFound`` when
-    there is none.
+    ``by`` is the user who does it, or a name that the caller answers for. ``using`` is a database alias, by
+    default the setting ``DATABASE``. Raises ``PermissionDenied`` (of Django; recorded) for a user who may
+    not, ``OperationRefused`` (recorded) when the saga has ended, turns back already, or its definition is not
+    in this code; ``SagaNotFound`` when there is none.
     """
     act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
 
 
 def retry_compensation(
-    saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None
+    saga_id: UUID | str, step: str, *, by: By, why: str = "", using: str | None = None
 ) -> None:
     """Have a dead compensation tried again, with fresh attempts. Raises as ``cancel`` does."""
     act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
 
 
-def skip_compensation(saga_id: UUID | str, step: str, *, by: str, why: str, using: str | None = None) -> None:
+def skip_compensation(saga_id: UUID | str, step: str, *, by: By, why: str, using: str | None = None) -> None:
     """Have ``step`` count as undone though its compensation is dead: what it did was undone by other means,
     or is to stay. Raises as ``cancel`` does, ``ValueError`` without a reason.
     """
@@ -55,18 +59,18 @@ def skip_compensation(saga_id: UUID | str, step: str, *, by: str, why: str, usin
     act("skip compensation", saga_id, UndoSkipped(step=step), step=step, by=by, why=why, using=using)
 
 
-def retry_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
+def retry_step(saga_id: UUID | str, step: str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a step that is dead past the pivot tried again, with fresh attempts. Raises as ``cancel`` does."""
     act("retry step", saga_id, StepRetried(step=step), step=step, by=by, why=why, using=using)
 
 
-def skip_step(saga_id: UUID | str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
+def skip_step(saga_id: UUID | str, step: str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a saga go on without a step that is dead past the pivot. Raises as ``cancel`` does."""
     act("skip step", saga_id, StepSkipped(step=step), step=step, by=by, why=why, using=using)
 
 
 def mark_done(
-    saga_id: UUID | str, step: str, result: Any = None, *, by: str, why: str = "", using: str | None = None
+    saga_id: UUID | str, step: str, result: Any = None, *, by: By, why: str = "", using: str | None = None
 ) -> None:
     """Have a step that is dead past the pivot count as done, with ``result``: its effect is there by other
     means. Raises as ``cancel`` does, and ``EncodingError`` for a result that is none of the step's.
@@ -75,7 +79,7 @@ def mark_done(
     act("mark done", saga_id, event, step=step, by=by, why=why, using=using, result=result)
 
 
-def compensate(saga_id: UUID | str, *, by: str, why: str = "", using: str | None = None) -> None:
+def compensate(saga_id: UUID | str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a saga turn back and undo what was done, in spite of its pivot. Raises as ``cancel`` does."""
     act("compensate", saga_id, CompensateRequested(), step="", by=by, why=why, using=using)
 
@@ -86,7 +90,7 @@ def act(
     event: Event,
     *,
     step: str,
-    by: str,
+    by: By,
     why: str,
     using: str | None,
     result: Any = None,
@@ -108,39 +112,49 @@ def carry_out(
     do: Callable[[str, SagaInstance], tuple[Recorded, str]],
     *,
     step: str,
-    by: str,
+    by: By,
     why: str,
     using: str | None,
 ) -> None:
     """Do something to a saga and record in the same transaction that it was done, or refused.
 
-    ``do`` takes the alias and the saga; it gives what it recorded, and what the audit is to say of it.
+    ``do`` takes the alias and the saga; it gives what it recorded, and what the audit is to say of it. Raises
+    ``PermissionDenied`` (recorded) for a user who may not.
     """
     using = using or get_settings().database
+    who = actor_of(by)
     saga = find(using, saga_id)
+    this = audit.Act(action=action, who=who, why=why, about=saga, saga_id=saga.pk, step=step)
     refusal = detail = ""
+    since = None
     with transaction.atomic(using=using):
+        # Under this lock: what allows it, and whether the user may, is so as it is done.
         before = after = locked_status(using, saga.pk)
+        denied = who.lacks(PERMISSIONS[action])
         try:
-            recorded, detail = do(using, saga)
+            if not denied:
+                recorded, detail = do(using, saga)
         except (IllegalTransition, UnknownSaga) as error:
-            refusal = f"{action} refused for saga {saga.name} {saga.pk}: {error}"
+            refusal = str(error)
         else:
             after = locked_status(using, saga.pk)
             wake.after_commit(using)
-        SagaOperation.objects.using(using).create(
-            saga_id=saga.pk,
-            action=action,
-            step=step[:100],
-            actor=by[:150],
-            why=why,
-            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
-            detail=refusal or detail,
+        if refusal := denied or refusal:
+            refusal = f"{action} refused for saga {saga.name} {saga.pk}: {refusal}"
+        elif action in settling.OPEN and SagaStatus(after).is_live:
+            since = history.newest(using, saga.pk)
+        audit.record(
+            using,
+            this,
+            at=clock.now(using),
             before=before,
             after=after,
-            at=clock.now(using),
+            refusal=refusal,
+            detail=detail,
+            since_event=since,
         )
-        fault_point("operator.before_commit")
+    if denied:
+        raise PermissionDenied(refusal)
     if refusal:
         raise OperationRefused(refusal)
     announcing.after_commit(using, recorded.transitions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -19,8 +19,9 @@ from django_saga.dsl.registry import registry
 from django_saga.engine import ringing
 from django_saga.engine.graphs import program_of
 from django_saga.exceptions import OperationRefused, SagaNotFound, UnknownSaga
-from django_saga.faults import fault_point
-from django_saga.models import SagaOperation, SagaStep
+from django_saga.models import SagaStep
+from django_saga.operations import audit
+from django_saga.operations.access import Actor, User, actor_of
 from django_saga.operations.actions import find, locked_status
 from django_saga.store import approvals, clock
 
@@ -28,16 +29,14 @@ _FORWARD = (SagaStatus.PENDING, SagaStatus.RUNNING)
 _ASKING = (StepStatus.SCHEDULED, StepStatus.RUNNING, StepStatus.WAITING)
 
 
-class User(Protocol):
-    """A user of the project, as ``request.user`` is one."""
-
-    def has_perm(self, perm: str) -> bool: ...
-
-    def get_username(self) -> str: ...
-
-
 def approve(
-    saga_id: UUID | str, step: str, *, by: User, data: Any = None, why: str = "", using: str | None = None
+    saga_id: UUID | str,
+    step: str,
+    *,
+    by: User | Actor,
+    data: Any = None,
+    why: str = "",
+    using: str | None = None,
 ) -> None:
     """Have a step that waits for approval go on, with ``data`` as its form wants it.
 
@@ -49,16 +48,19 @@ def approve(
     _decide("approve", saga_id, step, by=by, data=data, why=why, using=using)
 
 
-def reject(saga_id: UUID | str, step: str, *, by: User, why: str = "", using: str | None = None) -> None:
+def reject(
+    saga_id: UUID | str, step: str, *, by: User | Actor, why: str = "", using: str | None = None
+) -> None:
     """Have a step that waits for approval fail, and the saga turn back. Raises as ``approve`` does."""
     _decide("reject", saga_id, step, by=by, data=None, why=why, using=using)
 
 
 def _decide(
-    action: str, saga_id: UUID | str, step: str, *, by: User, data: Any, why: str, using: str | None
+    action: str, saga_id: UUID | str, step: str, *, by: User | Actor, data: Any, why: str, using: str | None
 ) -> None:
     using = using or get_settings().database
-    if not hasattr(by, "has_perm"):
+    who = None if isinstance(by, str) else actor_of(by)
+    if who is None or who.user is None:
         raise TypeError(f"{action}: by={by!r} is no user. Who decides is checked for the step's permission.")
     saga = find(using, saga_id)
     text, denied = "null", ""
@@ -68,12 +70,10 @@ def _decide(
         refusal = str(error)
     else:
         permission, form = _asked(program, step)
-        if not by.has_perm(permission):
-            denied = refusal = f"{by.get_username()} lacks the permission {permission}"
-        else:
-            refusal = ""
-            if action == "approve":
-                text = filled_in(form, data, f"Step {step} of saga {saga.pk} cannot be approved")
+        denied = refusal = who.lacks(permission)
+        if not denied and action == "approve":
+            text = filled_in(form, data, f"Step {step} of saga {saga.pk} cannot be approved")
+    this = audit.Act(action=action, who=who, why=why, about=saga, saga_id=saga.pk, step=step)
     with transaction.atomic(using=using):
         # Under this lock the step acts on what was decided, or on its time being up.
         before = locked_status(using, saga.pk)
@@ -83,9 +83,8 @@ def _decide(
         if not refusal:
             assert row is not None
             approved = action == "approve"
-            actor = by.get_username()[:150]
             if not approvals.decide(
-                using, row.pk, approved=approved, actor=actor, why=why, data=text, at=now
+                using, row.pk, approved=approved, actor=who.name, why=why, data=text, at=now
             ):
                 earlier = approvals.pending(using, row.pk)
                 assert earlier is not None
@@ -93,21 +92,9 @@ def _decide(
                 refusal = f"{earlier.actor} has {verb} it already"
         if refusal:
             refusal = f"{action} refused for step {step} of saga {saga.name} {saga.pk}: {refusal}"
-        SagaOperation.objects.using(using).create(
-            saga_id=saga.pk,
-            action=action,
-            step=step,
-            actor=by.get_username()[:150],
-            why=why,
-            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
-            detail=refusal,
-            before=before,
-            after=before,
-            at=now,
-        )
+        audit.record(using, this, at=now, before=before, after=before, refusal=refusal)
         if row is not None and not refusal:
             ringing.after_commit(using, [approval_address(row.pk)])
-        fault_point("operator.before_commit")
     if denied:
         raise PermissionDenied(refusal)
     if refusal:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from django_saga.engine import announcing
+from django_saga.operations.access import By, actor_of
 from django_saga.operations.naming import act_on_name
 from django_saga.store import breakers, pauses
 
 
-def close_circuit(definition: str, step: str, *, by: str, why: str = "", using: str | None = None) -> None:
+def close_circuit(definition: str, step: str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Close the circuit of a ``step`` of all sagas of a ``definition`` (its name): what waits begins at once.
 
     Failures count anew. Raises ``OperationRefused`` (recorded) when it is not open; ``SagaNotFound`` when
@@ -17,7 +18,7 @@ def close_circuit(definition: str, step: str, *, by: str, why: str = "", using: 
     def closed(using: str, name: pauses.Name) -> str:
         if not breakers.close(using, *name):
             return "its circuit is not open"
-        announcing.circuit_closed_after_commit(using, *name, by=by)
+        announcing.circuit_closed_after_commit(using, *name, by=actor_of(by).name)
         return ""
 
     act_on_name(

@@ -10,6 +10,7 @@ from django_saga.engine import announcing, forking
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded
 from django_saga.models import SagaInstance
+from django_saga.operations.access import By
 from django_saga.operations.actions import carry_out
 
 
@@ -18,7 +19,7 @@ def fork(
     from_step: str,
     *,
     input: Any = None,
-    by: str,
+    by: By,
     why: str = "",
     using: str | None = None,
 ) -> SagaHandle:

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.engine import wake
 from django_saga.exceptions import LetterNotFound, OperationRefused
 from django_saga.faults import fault_point
-from django_saga.models import InboxMessage, OutboxMessage, SagaInstance, SagaOperation, SagaStep
+from django_saga.models import InboxMessage, OutboxMessage, SagaInstance, SagaStep
+from django_saga.operations import audit
+from django_saga.operations.access import By, actor_of
 from django_saga.operations.actions import retry_compensation, skip_compensation
 from django_saga.store import clock, letters
 
@@ -21,13 +25,13 @@ _AFTER = {("requeue", letters.OUTBOX): "pending", ("requeue", letters.INBOX): "w
 _COMPENSATION = "compensation"
 
 
-def requeue(letter: str, *, by: str, why: str = "", using: str | None = None) -> None:
+def requeue(letter: str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a dead letter tried again, with fresh attempts: a message (``outbox:7``, ``inbox:7``), or a
     compensation (``compensation:<id of its step>``).
 
     A message takes its old place; what came after it in its stream may have gone already. ``using`` is a
-    database alias, by default the setting ``DATABASE``. Raises ``OperationRefused`` (recorded) when it is not
-    dead, ``LetterNotFound`` when there is none.
+    database alias, by default the setting ``DATABASE``. Raises ``PermissionDenied`` (recorded) for a user who
+    may not, ``OperationRefused`` (recorded) when it is not dead, ``LetterNotFound`` when there is none.
     """
     using = using or get_settings().database
     box, key = _parsed(letter)
@@ -38,7 +42,7 @@ def requeue(letter: str, *, by: str, why: str = "", using: str | None = None) ->
     _act("requeue", using, box, key, lambda now: letters.requeue(using, box, key), by=by, why=why)
 
 
-def discard(letter: str, *, by: str, why: str, using: str | None = None) -> None:
+def discard(letter: str, *, by: By, why: str, using: str | None = None) -> None:
     """Have a dead letter left alone for good: a message is not sent or handled; a step counts as undone.
 
     Its row stays until it is pruned. Raises as ``requeue`` does, ``ValueError`` without a reason.
@@ -55,9 +59,10 @@ def discard(letter: str, *, by: str, why: str, using: str | None = None) -> None
 
 
 def _act(
-    action: str, using: str, box: str, key: int, do: Callable[[datetime], None], *, by: str, why: str
+    action: str, using: str, box: str, key: int, do: Callable[[datetime], None], *, by: By, why: str
 ) -> None:
-    refusal = ""
+    who = actor_of(by)
+    denied = who.lacks(permission(action, box))
     with transaction.atomic(using=using):
         row = letters.locked(using, box, key)
         if row is None:
@@ -65,25 +70,35 @@ def _act(
         fault_point("operator.after_lock")
         now = clock.now(using)
         about = f"message {box}:{key}, {row.topic} {row.message_id}"
-        if row.status != "dead":
-            refusal = f"{action} refused for {about}: it is {row.status}, not dead"
+        refusal = denied or ("" if row.status == "dead" else f"it is {row.status}, not dead")
+        if refusal:
+            refusal = f"{action} refused for {about}: {refusal}"
         else:
             do(now)
             wake.after_commit(using, _CHANNELS[box])
-        SagaOperation.objects.using(using).create(
-            saga=_saga(using, row),
-            action=f"{action} message",
-            actor=by[:150],
-            why=why,
-            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
-            detail=refusal or about,
+        saga = _saga(using, row)
+        this = audit.Act(
+            action=f"{action} message", who=who, why=why, about=row, saga_id=saga.pk if saga else None
+        )
+        audit.record(
+            using,
+            this,
+            at=now,
             before=row.status,
             after=row.status if refusal else _AFTER.get((action, box), "discarded"),
-            at=now,
+            refusal=refusal,
+            detail=about,
         )
-        fault_point("operator.before_commit")
+    if denied:
+        raise PermissionDenied(refusal)
     if refusal:
         raise OperationRefused(refusal)
+
+
+def permission(action: str, box: str) -> str:
+    """Give the permission that requeuing or discarding a message of ``box`` takes."""
+    options = letters.MODELS[box]._meta
+    return f"{options.app_label}.{get_permission_codename(action, options)}"
 
 
 def _saga(using: str, row: OutboxMessage | InboxMessage) -> SagaInstance | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, transaction
 
 from django_saga.conf import get_settings
@@ -15,8 +16,9 @@ from django_saga.dsl.registry import registry
 from django_saga.engine import announcing, migration, versions, wake
 from django_saga.engine.migration import InFlight, Moved, Route
 from django_saga.exceptions import MigrationRefused, UnknownSaga
-from django_saga.faults import fault_point
-from django_saga.models import SagaDefinition, SagaOperation
+from django_saga.models import SagaDefinition, SagaInstance
+from django_saga.operations import audit
+from django_saga.operations.access import PERMISSIONS, Actor, By, actor_of
 from django_saga.store import clock, definitions, errors, in_flight
 
 _AT_ONCE = 100  # sagas found together; each is moved in a transaction of its own
@@ -75,7 +77,7 @@ def migrate_sagas(
     from_version: int,
     to_version: int,
     mapping: Mapping[str, str] | None = None,
-    by: str,
+    by: By,
     why: str = "",
     dry_run: bool = False,
     progress: Callable[[MigrationReport], None] | None = None,
@@ -85,15 +87,18 @@ def migrate_sagas(
 
     ``mapping`` gives steps their new names; all others keep theirs. What cannot go is left as it is and
     reported. ``dry_run`` changes nothing. To be run again after whatever happened: what was moved stays so.
-    ``progress`` is called with the report now and then. Raises ``MigrationRefused`` for a mapping that does
-    not fit, ``UnknownSaga`` for a version that is not known, and, as a worker does, ``InvalidDefinition`` and
-    ``FingerprintConflict``.
+    ``progress`` is called with the report now and then. Raises ``PermissionDenied`` for a user who may not,
+    ``MigrationRefused`` for a mapping that does not fit, ``UnknownSaga`` for a version that is not known,
+    and, as a worker does, ``InvalidDefinition`` and ``FingerprintConflict``.
     """
     using = using or get_settings().database
+    who = actor_of(by)
+    if denied := who.lacks(PERMISSIONS["migrate"]):
+        raise PermissionDenied(f"migrate refused for {name}: {denied}")
     route = _route(using, name, from_version, to_version, dict(mapping or {}), dry_run=dry_run)
     report = MigrationReport(f"{route.old} → v{to_version}", dry_run)
     for chunk in _found(using, route.old_id):
-        opened = [_one(using, saga_id, route, report, by=by, why=why) for saga_id in chunk]
+        opened = [_one(using, saga_id, route, report, who=who, why=why) for saga_id in chunk]
         if any(opened):
             wake.after_commit(using)
         if progress is not None:
@@ -130,11 +135,11 @@ def _found(using: str, definition_id: int) -> Iterator[list[UUID]]:
             last = some[-1]
 
 
-def _one(using: str, saga_id: UUID, route: Route, report: MigrationReport, *, by: str, why: str) -> bool:
+def _one(using: str, saga_id: UUID, route: Route, report: MigrationReport, *, who: Actor, why: str) -> bool:
     """Move one saga and note how it fared; give whether workers have something to do for it now."""
     moved = None
     try:
-        moved = _moved(using, saga_id, route, by=by, why=why, dry_run=report.dry_run)
+        moved = _moved(using, saga_id, route, who=who, why=why, dry_run=report.dry_run)
     except InFlight as error:
         report.note(saga_id, IN_FLIGHT, str(error))
     except MigrationRefused as error:
@@ -146,13 +151,13 @@ def _one(using: str, saga_id: UUID, route: Route, report: MigrationReport, *, by
     return moved is not None and moved.recorded is not None and moved.recorded.waiting
 
 
-def _moved(using: str, saga_id: UUID, route: Route, *, by: str, why: str, dry_run: bool) -> Moved | None:
+def _moved(using: str, saga_id: UUID, route: Route, *, who: Actor, why: str, dry_run: bool) -> Moved | None:
     for left in reversed(range(_TRIES)):
         try:
             with transaction.atomic(using=using):
                 moved = migration.migrate(using, saga_id, route, why=why, dry_run=dry_run)
                 if moved is not None and moved.recorded is not None:
-                    _audit(using, saga_id, route, moved, by=by, why=why)
+                    _audit(using, saga_id, route, moved, who=who, why=why)
             return moved
         except DatabaseError as error:
             # It lost against a worker: the transaction is worth running again as it is.
@@ -161,21 +166,23 @@ def _moved(using: str, saga_id: UUID, route: Route, *, by: str, why: str, dry_ru
     raise AssertionError("unreachable")
 
 
-def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, by: str, why: str) -> None:
+def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, who: Actor, why: str) -> None:
     recorded = moved.recorded
     assert recorded is not None
     transaction.on_commit(lambda: announcing.announce(recorded), using=using)
     event = route.event
     renamed = ", ".join(f"{before} → {after}" for before, after in event.renamed)
-    SagaOperation.objects.using(using).create(
-        saga_id=saga_id,
-        action="migrate",
-        actor=by[:150],
-        why=why,
-        result=SagaOperation.Result.DONE,
-        detail=f"v{event.from_version} → v{event.to_version}" + (f"; {renamed}" if renamed else ""),
+    audit.record(
+        using,
+        audit.Act(
+            action="migrate",
+            who=who,
+            why=why,
+            about=SagaInstance(id=saga_id, name=route.old.name),
+            saga_id=saga_id,
+        ),
+        at=recorded.now or clock.now(using),
         before=moved.before,
         after=moved.after,
-        at=recorded.now or clock.now(using),
+        detail=f"v{event.from_version} → v{event.to_version}" + (f"; {renamed}" if renamed else ""),
     )
-    fault_point("operator.before_commit")

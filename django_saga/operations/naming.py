@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
 from django_saga.core.problem import did_you_mean
 from django_saga.engine import wake
 from django_saga.exceptions import OperationRefused, SagaNotFound
-from django_saga.faults import fault_point
-from django_saga.models import SagaDefinition, SagaOperation
+from django_saga.models import SagaDefinition
+from django_saga.operations import audit
+from django_saga.operations.access import PERMISSIONS, By, actor_of
 from django_saga.store import clock
 from django_saga.store.pauses import Name
 
@@ -24,40 +26,43 @@ def act_on_name(
     *,
     before: str,
     after: str,
-    by: str,
+    by: By,
     why: str,
     using: str | None,
 ) -> None:
     """Apply ``change``, which says why it refuses, to a name, and record it in the same transaction.
 
-    Where it refuses, all is ``after`` already. Raises ``OperationRefused`` then, and ``SagaNotFound`` when
-    there is no such name.
+    Where it refuses, all is ``after`` already. Raises ``OperationRefused`` then, ``PermissionDenied``
+    (recorded) for a user who may not, and ``SagaNotFound`` when there is no such name.
     """
     using = using or get_settings().database
-    saga, named = _known(using, definition, step)
+    who = actor_of(by)
+    newest, named = _known(using, definition, step)
+    saga = newest.name
+    this = audit.Act(action=action, who=who, why=why, about=newest, definition=saga, step=named)
     with transaction.atomic(using=using):
-        refusal = change(using, (saga, named))
+        denied = who.lacks(PERMISSIONS[action])
+        refusal = denied or change(using, (saga, named))
+        stands = before if denied else after
         if refusal:
             refusal = f"{action} refused for {f'{saga}.{named}' if named else saga}: {refusal}"
-        SagaOperation.objects.using(using).create(
-            definition=saga,
-            action=action,
-            step=named,
-            actor=by[:150],
-            why=why,
-            result=SagaOperation.Result.REFUSED if refusal else SagaOperation.Result.DONE,
-            detail=refusal,
-            before=after if refusal else before,
-            after=after,
+        audit.record(
+            using,
+            this,
             at=clock.now(using),
+            before=stands if refusal else before,
+            after=stands,
+            refusal=refusal,
         )
         wake.after_commit(using)
-        fault_point("operator.before_commit")
+    if denied:
+        raise PermissionDenied(refusal)
     if refusal:
         raise OperationRefused(refusal)
 
 
-def _known(using: str, saga: str, step: str | None) -> Name:
+def _known(using: str, saga: str, step: str | None) -> tuple[SagaDefinition, str]:
+    """Give the row of the newest version of a name, and the step. Raises ``SagaNotFound``."""
     rows = SagaDefinition.objects.using(using)
     names = sorted(set(rows.values_list("name", flat=True)))
     if saga not in names:
@@ -69,4 +74,4 @@ def _known(using: str, saga: str, step: str | None) -> Name:
             f"Saga {saga!r} has no step {step!r}.{did_you_mean(step, sorted(steps))} "
             f"Its steps are {', '.join(sorted(steps))}."
         )
-    return saga, step or ""
+    return rows.filter(name=saga).order_by("-version")[0], step or ""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django_saga.core.events import Event, SagaPaused, SagaResumed
+from django_saga.operations.access import By, actor_of
 from django_saga.operations.actions import act
 from django_saga.operations.naming import act_on_name
 from django_saga.store import clock, pauses
@@ -18,7 +19,7 @@ def pause(
     saga: UUID | str | None = None,
     definition: str | None = None,
     step: str | None = None,
-    by: str,
+    by: By,
     why: str = "",
     using: str | None = None,
 ) -> None:
@@ -31,7 +32,7 @@ def pause(
     """
 
     def paused(using: str, name: pauses.Name) -> str:
-        held = pauses.pause(using, name, by=by, why=why, at=clock.now(using))
+        held = pauses.pause(using, name, by=actor_of(by).name, why=why, at=clock.now(using))
         if held is None:
             return ""
         said = f" ({held.paused_why})" if held.paused_why else ""
@@ -56,7 +57,7 @@ def resume(
     saga: UUID | str | None = None,
     definition: str | None = None,
     step: str | None = None,
-    by: str,
+    by: By,
     why: str = "",
     using: str | None = None,
 ) -> None:
@@ -88,7 +89,7 @@ def _apply(
     saga: UUID | str | None,
     definition: str | None,
     step: str | None,
-    by: str,
+    by: By,
     why: str,
     using: str | None,
 ) -> None:

@@ -48,6 +48,12 @@ def append(using: str, entries: Sequence[Entry], now: datetime) -> None:
     sql.together(using, written(using, entries, now))
 
 
+def newest(using: str, saga_id: UUID) -> int:
+    """Give the id of the newest event of a saga; the caller holds its lock."""
+    ids = SagaEvent.objects.using(using).filter(saga_id=saga_id).order_by("-pk").values_list("pk", flat=True)
+    return ids[0]
+
+
 def written(using: str, entries: Sequence[Entry], now: datetime) -> list[sql.Statement]:
     """Give what appends ``entries``."""
     rows = []

@@ -239,7 +239,7 @@ def test_an_operation_is_shown_on_its_sagas_page_and_by_itself(look):
     )
 
     assert settled(" | ".join(on_saga.rows[-1])) == (
-        "cancel |  | mia | refused | <time> <span> ago | the customer called"
+        "cancel |  | mia | ✖ refused cancel refused: it ended | <time> <span> ago | the customer called"
     )
     assert settled(" | ".join(listed.rows[1])) == (
         f"cancel | ✖ refused | order {short(saga)} | - | mia | <time> <span> ago | the customer called"

@@ -162,7 +162,7 @@ def test_a_dead_compensation_is_tried_again(lab, saga, broken):
     lab.run()
 
     assert told == f"In saga parcel {handle.id}, the compensation of reserve is tried again.\n"
-    assert recorded() == [("retry compensation", "reserve", "ann", "mended", "done")]
+    assert recorded() == [("retry compensation", "reserve", "ann", "mended", "open")]
     assert_compensated(handle)
 
 
@@ -176,7 +176,7 @@ def test_a_step_that_is_dead_past_the_pivot_is_tried_again_by_whoever_is_logged_
     said("saga_retry", str(handle.id)[:23], "tell")
     lab.run()
 
-    assert recorded() == [("retry step", "tell", "nora", "", "done")]
+    assert recorded() == [("retry step", "tell", "nora", "", "open")]
     assert_completed(handle)
 
 
@@ -191,7 +191,7 @@ def test_what_is_not_dead_is_not_tried_again(lab, saga, broken):
         said("saga_retry", str(stuck.id), "charge")
     with pytest.raises(CommandError, match="1 of 2 were refused"):
         said("saga_retry", str(stuck.id), "reserve", "tell", "--by", "ann")
-    assert [each[-1] for each in recorded()] == ["refused", "done"]
+    assert [each[-1] for each in recorded()] == ["refused", "open"]
 
 
 def test_a_cancellation_shows_what_is_undone_and_asks(lab, saga, monkeypatch):
