@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
 from django_saga.core.fingerprint import fingerprint
 from django_saga.core.states import SagaStatus
 from django_saga.models import SagaEvent, SagaInstance, SagaOperation
@@ -36,16 +38,39 @@ class Effect(NamedTuple):
 
 
 def settle(using: str) -> int:
-    """Close what is open and whose effect is known, the oldest first; give how many."""
-    rows = SagaOperation.objects.using(using)
-    closed = 0
-    for row in rows.filter(result=_Result.OPEN).select_related("saga").order_by("at")[:_AT_ONCE]:
-        if known := effect(using, row):
-            # Whoever is first; all found the same.
-            closed += rows.filter(pk=row.pk, result=_Result.OPEN).update(
-                result=known.result, detail=known.detail, known_at=clock.now(using)
-            )
-    return closed
+    """Close what is open and whose effect is known; give how many."""
+    closed, last = 0, None
+    while True:
+        found = _ripe(using).order_by("pk")
+        page = list((found.filter(pk__gt=last) if last else found)[:_AT_ONCE])
+        for row in page:
+            closed += _close(using, row)
+        if len(page) < _AT_ONCE:
+            return closed
+        last = page[-1].pk
+
+
+def _ripe(using: str) -> QuerySet[SagaOperation]:
+    """Give the open ones for which something happened that may be their effect: thousands may be open whose
+    sagas wait for hours, and each worker looks every second.
+    """
+    later = SagaEvent.objects.filter(saga_id=OuterRef("saga_id"), pk__gt=OuterRef("since_event"))
+    of_it = Q(step=OuterRef("step"), kind__in=[*_ENDS, *_SETTLED]) | Q(kind="migrated")
+    at_rest = [status for status in SagaStatus if not status.is_live]
+    over = [status for status in at_rest if status is not SagaStatus.STUCK]
+    back = Q(action__in=_BACK, saga__status__in=at_rest)
+    again = Q(action__in=list(_RETRIES)) & (Q(saga__status__in=over) | Exists(later.filter(of_it)))
+    rows = SagaOperation.objects.using(using).filter(back | again, result=_Result.OPEN)
+    return rows.select_related("saga").defer("saga__input", "saga__graph")
+
+
+def _close(using: str, row: SagaOperation) -> int:
+    known = effect(using, row)
+    if known is None:
+        return 0
+    # Whoever is first; all found the same.
+    still_open = SagaOperation.objects.using(using).filter(pk=row.pk, result=_Result.OPEN)
+    return still_open.update(result=known.result, detail=known.detail, known_at=clock.now(using))
 
 
 def effect(using: str, row: SagaOperation) -> Effect | None:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutations import constructs, flows, messages, participants, table
+from tests.mutations import constructs, flows, messages, operators, participants, table
 from tests.mutations.mutation import Mutation
 
 MUTATIONS = (
@@ -29,6 +29,7 @@ MUTATIONS = (
     *messages.MUTATIONS,
     *participants.MUTATIONS,
     *flows.MUTATIONS,
+    *operators.MUTATIONS,
 )
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -183,3 +183,25 @@ def test_one_that_closes_it_second_changes_nothing(order, world):
     assert settling.effect("default", stale) == (first.result, first.detail)
     assert settling.settle("default") == 0
     assert SagaOperation.objects.get().known_at == first.known_at
+
+
+def test_many_that_stay_open_do_not_hold_up_those_behind_them(order, world, monkeypatch):
+    monkeypatch.setattr(settling, "_AT_ONCE", 2)
+    handles = [order.run() for _ in range(5)]
+    for handle in handles:
+        operations.retry_compensation(handle.id, "charge", by="ada")
+    for handle in handles[:3]:
+        operations.pause(saga=handle.id, by="ada")
+    world["refund"] = None
+    work()
+
+    retries = SagaOperation.objects.filter(action="retry compensation").order_by("pk")
+    assert list(retries.values_list("result", flat=True)) == ["open"] * 3 + ["done"] * 2
+
+
+def test_a_look_costs_one_query_while_nothing_has_happened(order, django_assert_num_queries):
+    for _ in range(3):
+        operations.retry_compensation(order.run().id, "charge", by="ada")
+
+    with django_assert_num_queries(1):
+        assert settling.settle("default") == 0
