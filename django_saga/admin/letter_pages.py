@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest, PermissionDenied
@@ -17,15 +18,26 @@ from django.utils.translation import gettext_lazy
 from django_saga import operations
 from django_saga.admin import cells
 from django_saga.admin.asking import Reason, page
-from django_saga.admin.letters import DISCARD, LIST_URL, MOST, REQUEUE, VERBS, ask_url, may_act, pages_url
+from django_saga.admin.letters import (
+    DISCARD,
+    LIST_URL,
+    MOST,
+    REQUEUE,
+    VERBS,
+    ask_url,
+    may_act,
+    model_of,
+    pages_url,
+)
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.exceptions import SagaError
-from django_saga.models import SagaInstance, SagaStep
-from django_saga.observability.letters import COMPENSATION, Letter, dead_letters, dead_messages
-from django_saga.store.letters import MODELS
+from django_saga.models import SagaInstance
+from django_saga.observability.letters import Letter, dead_letters, dead_ones
+from django_saga.store.letters import BOXES, COMPENSATION, STEP
 
 # A group shows that many letters; the others of it are folded away.
 _OPEN = 3
+_NAMES = {COMPENSATION: gettext_lazy("compensation"), STEP: gettext_lazy("step")}
 _TITLES = {
     REQUEUE: gettext_lazy("Requeue dead letters"),
     DISCARD: gettext_lazy("Discard dead letters"),
@@ -54,8 +66,6 @@ class LetterPages:
         boxes = self._seen(request)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        if self._ours.may_view(request, SagaStep):
-            boxes.append(COMPENSATION)
         each = [dead_letters(self._ours.using, box=box, limit=MOST + 1) for box in boxes]
         found = sorted(chain(*each), key=lambda letter: letter.last_at, reverse=True)
         groups: dict[str, list[Letter]] = {}
@@ -88,16 +98,13 @@ class LetterPages:
         }
 
     def _line(self, request: HttpRequest, letter: Letter, example: Letter | None) -> dict[str, Any]:
-        can = [
-            action
-            for action in VERBS
-            if letter.box in MODELS and may_act(self._ours, request, action, letter.box)
-        ]
+        can = [action for action in VERBS if may_act(self._ours, request, action, letter.box)]
         # A group is of one class of errors; its head shows the message of the example.
         same = example is not None and letter.error == example.error
         told = letter.error if example is not None else f"{letter.error_class}: {letter.error}"
         return {
-            "name": letter.name if letter.box in MODELS else _("compensation"),
+            "name": _NAMES.get(letter.box, letter.name),
+            "label": f"{_NAMES[letter.box]}: {letter.about}" if letter.box in _NAMES else letter.name,
             "url": self._url(request, letter),
             "about": cells.short(letter.about, 200),
             "consumer": cells.short(letter.consumer, 100),
@@ -111,11 +118,11 @@ class LetterPages:
             "last": cells.when(letter.last_at),
             "can": can,
             "buttons": self._buttons(can, letter=letter.name),
-            "by_saga": letter.box == COMPENSATION,
+            "of_saga": letter.box in _NAMES,
         }
 
     def _url(self, request: HttpRequest, letter: Letter) -> str:
-        model = MODELS.get(letter.box, SagaStep)
+        model = model_of(letter.box)
         return self._ours.url(model, letter.id) if self._ours.may_view(request, model) else ""
 
     def _buttons(self, can: Sequence[str], **query: str) -> list[dict[str, Any]]:
@@ -151,12 +158,12 @@ class LetterPages:
         self,
         request: HttpRequest,
         action: str,
-        ids: Sequence[tuple[str, int]],
+        ids: Sequence[tuple[str, int | UUID]],
         allowed: Sequence[str],
         form: Reason,
     ) -> HttpResponse:
         mark = request.GET.get("fingerprint", "")
-        found = dead_messages(self._ours.using, ids)
+        found = dead_ones(self._ours.using, ids)
         if mark and not ids:
             each = (dead_letters(self._ours.using, box=box, mark=mark, limit=MOST + 1) for box in allowed)
             found = sorted(chain(*each), key=lambda letter: letter.last_at, reverse=True)
@@ -167,6 +174,7 @@ class LetterPages:
             "ask_letters",
             str(_TITLES[action]),
             saga_action=action,
+            saga_of_sagas=any(letter.box in _NAMES for letter in found),
             saga_verb=VERBS[action],
             saga_letters=[self._line(request, letter, None) for letter in found[:MOST]],
             saga_names=[letter.name for letter in found[:MOST]],
@@ -176,7 +184,9 @@ class LetterPages:
             form=form,
         )
 
-    def _act(self, request: HttpRequest, action: str, ids: Sequence[tuple[str, int]], why: str) -> None:
+    def _act(
+        self, request: HttpRequest, action: str, ids: Sequence[tuple[str, int | UUID]], why: str
+    ) -> None:
         act, told = (
             (operations.requeue, _("Requeued: %(letters)s."))
             if action == REQUEUE
@@ -197,21 +207,25 @@ class LetterPages:
     # --- both -------------------------------------------------------------------------------------
 
     def _seen(self, request: HttpRequest) -> list[str]:
-        """Give the boxes whose messages the user may see. Raises ``PermissionDenied`` when there is none."""
-        boxes = [box for box, model in MODELS.items() if self._ours.may_view(request, model)]
+        """Give the boxes whose letters the user may see. Raises ``PermissionDenied`` when there is none."""
+        boxes = [box for box in BOXES if self._ours.may_view(request, model_of(box))]
         if not boxes:
             raise PermissionDenied
         return boxes
 
 
-def _named(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Read the names of messages, in the order of their ids: the first of a stream is to go first again."""
+def _named(names: Sequence[str]) -> list[tuple[str, int | UUID]]:
+    """Read the names of letters, in the order of their ids: the first of a stream is to go first again."""
     if len(names) > MOST:
         raise BadRequest(f"At most {MOST} letters at once.")
-    ids = set()
+    ids: set[tuple[str, int | UUID]] = set()
     for name in names:
-        found = re.fullmatch(r"(outbox|inbox):([0-9]{1,18})", name)
-        if found is None:
-            raise BadRequest("That names no message.")
-        ids.add((found[1], int(found[2])))
+        if found := re.fullmatch(r"(outbox|inbox):([0-9]{1,18})", name):
+            ids.add((found[1], int(found[2])))
+        elif found := re.fullmatch(
+            r"(compensation|step):([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", name
+        ):
+            ids.add((found[1], UUID(found[2])))
+        else:
+            raise BadRequest("That names no letter.")
     return sorted(ids)

@@ -1,4 +1,4 @@
-"""Buttons for dead letters in the admin: who may requeue or discard messages, and what leads to that."""
+"""Buttons for dead letters in the admin: who may requeue or discard them, and what leads to that."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin.readonly import EndlessAdmin, ReadOnlyAdmin, Tool
+from django_saga.models import SagaStep
 from django_saga.operations.letters import permission
 from django_saga.store.letters import MODELS
 
@@ -24,8 +25,13 @@ MOST = 300
 
 
 def may_act(ours: ReadOnlyAdmin, request: HttpRequest, action: str, box: str) -> bool:
-    """True when the user may see the messages of ``box``, and may do ``action`` with them."""
-    return ours.may_view(request, MODELS[box]) and request.user.has_perm(permission(action, box))
+    """True when the user may see the letters of ``box``, and may do ``action`` with them."""
+    return ours.may_view(request, model_of(box)) and request.user.has_perm(permission(action, box))
+
+
+def model_of(box: str) -> type[Model]:
+    """Give the model whose rows the letters of ``box`` are."""
+    return MODELS.get(box, SagaStep)
 
 
 def pages_url(ours: ReadOnlyAdmin, name: str, **query: Iterable[str] | str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +17,7 @@ from django_saga.admin import cells, search
 from django_saga.admin.action_pages import ActionPages
 from django_saga.admin.filters import BeganFilter, DefinitionFilter
 from django_saga.admin.flow_pages import flow_url, may_see
+from django_saga.admin.letters import LIST_URL, pages_url
 from django_saga.admin.locks import lock_lines
 from django_saga.admin.operations import came_of_it
 from django_saga.admin.readonly import EndlessAdmin, Tool
@@ -101,6 +102,13 @@ class SagaInstanceAdmin(EndlessAdmin):
             (_("Input"), {"fields": ["input_shown"]}),
             *composed,
         ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        url = pages_url(self, LIST_URL) if self.may_view(request, SagaStep) else ""
+        tools: list[Tool] = [(_("Dead letters"), url)] if url else []
+        return super().changelist_view(request, {"saga_list_tools": tools, **(extra_context or {})})
 
     def page(self, request: HttpRequest, obj: SagaInstance) -> dict[str, Any]:
         may_see_history = self.may_view(request, SagaEvent)

@@ -1,4 +1,4 @@
-"""Dead letters, for people: messages and compensations that wait for somebody's decision, in one list."""
+"""Dead letters, for people: messages, compensations and steps that wait for a decision, in one list."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from uuid import UUID
 from django.db.models import Max, Min, QuerySet
 
 from django_saga.core.fingerprint import fingerprint
+from django_saga.core.outline import of_saga
+from django_saga.core.state import PAST_PIVOT
 from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.models import InboxMessage, OutboxMessage, SagaEvent, SagaStep
-from django_saga.store.letters import INBOX, OUTBOX
-
-COMPENSATION = "compensation"
+from django_saga.store.letters import COMPENSATION, INBOX, OUTBOX, STEP
 
 
 class Letter(NamedTuple):
-    """A dead letter. ``id``: of the message, or of the compensation's step; ``about``: its topic, or the saga
-    and step; ``consumer`` of a message that came; ``saga`` that published it, or whose compensation it is.
+    """A dead letter. ``id``: of the message, or of the step; ``about``: its topic, or the saga and step;
+    ``consumer`` of a message that came; ``saga`` that published it, or whose step it is.
     """
 
     box: str
@@ -50,14 +50,17 @@ def dead_letters(using: str, *, box: str = "", mark: str = "", limit: int = 100)
     return list(islice(merge(*sources, key=lambda letter: letter.last_at, reverse=True), limit))
 
 
-def dead_messages(using: str, ids: Iterable[tuple[str, int]]) -> list[Letter]:
-    """Give those of the messages ``ids`` (box and number) that are dead, each box in the order of its ids."""
-    wanted = defaultdict(set)
+def dead_ones(using: str, ids: Iterable[tuple[str, int | UUID]]) -> list[Letter]:
+    """Give those of the letters ``ids`` (box and id) that are dead, each box in the order of its ids."""
+    wanted: dict[str, set[Any]] = defaultdict(set)
     for box, key in ids:
         wanted[box].add(key)
     sent = _dead_out(using).filter(pk__in=wanted[OUTBOX]).order_by("pk")
     came = _dead_in(using).filter(pk__in=wanted[INBOX]).order_by("pk")
-    return [*map(_sent, sent), *map(_came, came)]
+    undos = _dead_undos(using).filter(pk__in=wanted[COMPENSATION]).order_by("pk")
+    steps = _dead_steps(using).filter(pk__in=wanted[STEP]).order_by("pk")
+    of_sagas = [*_of_sagas(using, COMPENSATION, undos), *_of_sagas(using, STEP, steps)]
+    return [*map(_sent, sent), *map(_came, came), *of_sagas]
 
 
 def _outbox(using: str, mark: str, limit: int) -> Iterator[Letter]:
@@ -105,16 +108,39 @@ def _letter(box: str, row: OutboxMessage | InboxMessage, began_at: datetime, **m
 
 
 def _compensations(using: str, mark: str, limit: int) -> Iterator[Letter]:
+    return _newest(_of_sagas(using, COMPENSATION, _dead_undos(using)), mark, limit)
+
+
+def _steps(using: str, mark: str, limit: int) -> Iterator[Letter]:
+    return _newest(_of_sagas(using, STEP, _dead_steps(using)), mark, limit)
+
+
+def _newest(found: Iterable[Letter], mark: str, limit: int) -> Iterator[Letter]:
+    return islice((letter for letter in found if mark in ("", letter.fingerprint)), limit)
+
+
+def _dead_undos(using: str) -> QuerySet[SagaStep]:
     # Of sagas that are not at their end: those are few, however many sagas there were.
     unfinished = (SagaStatus.COMPENSATING, SagaStatus.STUCK)
-    dead = SagaStep.objects.using(using).filter(saga__status__in=unfinished, status=StepStatus.UNDO_FAILED)
-    rows = list(dead.select_related("saga").defer("result", "saga__input").order_by("-ended_at", "-pk"))
-    told = _errors(using, rows)
-    found = 0
-    for row in rows:
+    return SagaStep.objects.using(using).filter(saga__status__in=unfinished, status=StepStatus.UNDO_FAILED)
+
+
+def _dead_steps(using: str) -> QuerySet[SagaStep]:
+    return SagaStep.objects.using(using).filter(
+        saga__status=SagaStatus.STUCK,
+        saga__reason=PAST_PIVOT,
+        status__in=(StepStatus.FAILED, StepStatus.UNKNOWN),
+    )
+
+
+def _of_sagas(using: str, box: str, dead: QuerySet[SagaStep]) -> Iterator[Letter]:
+    rows = dead.select_related("saga__definition").defer("result", "saga__input")
+    steps = [row for row in rows.order_by("-ended_at", "-pk") if box != STEP or not _is_replaced(using, row)]
+    told = _errors(using, steps)
+    for row in steps:
         error_class, first_at, last_at = told.get((row.saga_id, row.name), ("", None, row.ended_at))
-        letter = Letter(
-            COMPENSATION,
+        yield Letter(
+            box,
             row.pk,
             f"{row.saga.name}.{row.name} of saga {row.saga_id}",
             error_class,
@@ -125,9 +151,15 @@ def _compensations(using: str, mark: str, limit: int) -> Iterator[Letter]:
             row.attempt,
             saga=row.saga_id,
         )
-        if mark in ("", letter.fingerprint) and found < limit:
-            found += 1
-            yield letter
+
+
+def _is_replaced(using: str, row: SagaStep) -> bool:
+    """True when another step was opened to stand in for it: that one counts then."""
+    nodes = of_saga(row.saga.definition.graph, row.saga.graph)
+    instead = [node.name for node in nodes if node.stands_in_for == row.name]
+    return (
+        bool(instead) and SagaStep.objects.using(using).filter(saga_id=row.saga_id, name__in=instead).exists()
+    )
 
 
 def _errors(
@@ -146,4 +178,4 @@ def _errors(
     }
 
 
-_SOURCES = {OUTBOX: _outbox, INBOX: _inbox, COMPENSATION: _compensations}
+_SOURCES = {OUTBOX: _outbox, INBOX: _inbox, COMPENSATION: _compensations, STEP: _steps}

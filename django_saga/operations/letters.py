@@ -16,18 +16,22 @@ from django_saga.exceptions import LetterNotFound, OperationRefused
 from django_saga.faults import fault_point
 from django_saga.models import InboxMessage, OutboxMessage, SagaInstance, SagaStep
 from django_saga.operations import audit
-from django_saga.operations.access import By, actor_of
-from django_saga.operations.actions import retry_compensation, skip_compensation
+from django_saga.operations.access import PERMISSIONS, By, actor_of
+from django_saga.operations.actions import retry_compensation, retry_step, skip_compensation, skip_step
 from django_saga.store import clock, letters
 
 _CHANNELS = {letters.OUTBOX: wake.OUTBOX, letters.INBOX: wake.INBOX}
 _AFTER = {("requeue", letters.OUTBOX): "pending", ("requeue", letters.INBOX): "waiting"}
-_COMPENSATION = "compensation"
+# What is done with what is dead of sagas; the letters are named by their steps.
+_OF_SAGAS: dict[str, dict[str, Callable[..., None]]] = {
+    letters.COMPENSATION: {"requeue": retry_compensation, "discard": skip_compensation},
+    letters.STEP: {"requeue": retry_step, "discard": skip_step},
+}
 
 
 def requeue(letter: str, *, by: By, why: str = "", using: str | None = None) -> None:
-    """Have a dead letter tried again, with fresh attempts: a message (``outbox:7``, ``inbox:7``), or a
-    compensation (``compensation:<id of its step>``).
+    """Have a dead letter tried again, with fresh attempts: a message (``outbox:7``, ``inbox:7``), a
+    compensation (``compensation:<id of its step>``), or a step past the pivot (``step:<id>``).
 
     A message takes its old place; what came after it in its stream may have gone already. ``using`` is a
     database alias, by default the setting ``DATABASE``. Raises ``PermissionDenied`` (recorded) for a user who
@@ -37,13 +41,14 @@ def requeue(letter: str, *, by: By, why: str = "", using: str | None = None) -> 
     box, key = _parsed(letter)
     if isinstance(key, UUID):
         step = _step(using, letter, key)
-        retry_compensation(step.saga_id, step.name, by=by, why=why, using=using)
+        _OF_SAGAS[box]["requeue"](step.saga_id, step.name, by=by, why=why, using=using)
         return
     _act("requeue", using, box, key, lambda now: letters.requeue(using, box, key), by=by, why=why)
 
 
 def discard(letter: str, *, by: By, why: str, using: str | None = None) -> None:
-    """Have a dead letter left alone for good: a message is not sent or handled; a step counts as undone.
+    """Have a dead letter left alone for good: a message is not sent or handled; a step whose compensation is
+    dead counts as undone, one that is dead itself is skipped.
 
     Its row stays until it is pruned. Raises as ``requeue`` does, ``ValueError`` without a reason.
     """
@@ -53,7 +58,7 @@ def discard(letter: str, *, by: By, why: str, using: str | None = None) -> None:
     box, key = _parsed(letter)
     if isinstance(key, UUID):
         step = _step(using, letter, key)
-        skip_compensation(step.saga_id, step.name, by=by, why=why, using=using)
+        _OF_SAGAS[box]["discard"](step.saga_id, step.name, by=by, why=why, using=using)
         return
     _act("discard", using, box, key, lambda now: letters.discard(using, box, key, now), by=by, why=why)
 
@@ -96,7 +101,9 @@ def _act(
 
 
 def permission(action: str, box: str) -> str:
-    """Give the permission that requeuing or discarding a message of ``box`` takes."""
+    """Give the permission that requeuing or discarding a letter of ``box`` takes."""
+    if box in _OF_SAGAS:
+        return PERMISSIONS["retry step" if action == "requeue" else "skip step"]
     options = letters.MODELS[box]._meta
     return f"{options.app_label}.{get_permission_codename(action, options)}"
 
@@ -112,14 +119,15 @@ def _parsed(letter: str) -> tuple[str, int | UUID]:
     """Read a letter's name. Raises ``LetterNotFound``."""
     box, _, key = letter.partition(":")
     try:
-        if box == _COMPENSATION:
+        if box in _OF_SAGAS:
             return box, UUID(key)
         if box in letters.MODELS and key.isascii() and key.isdecimal() and len(key) < 19:
             return box, int(key)
     except ValueError:
         pass
     raise LetterNotFound(
-        f"{letter!a:.80} names no dead letter: they are called outbox:7, inbox:7 or compensation:<id>."
+        f"{letter!a:.80} names no dead letter: they are called outbox:7, inbox:7, compensation:<id> or "
+        "step:<id>."
     )
 
 

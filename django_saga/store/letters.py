@@ -13,6 +13,9 @@ from django_saga.models import InboxMessage, OutboxMessage
 
 OUTBOX, INBOX = "outbox", "inbox"
 MODELS: dict[str, type[OutboxMessage] | type[InboxMessage]] = {OUTBOX: OutboxMessage, INBOX: InboxMessage}
+# What is dead of sagas: compensations, and steps past the pivot. Their letters are named by the step's id.
+COMPENSATION, STEP = "compensation", "step"
+BOXES = (OUTBOX, INBOX, COMPENSATION, STEP)
 _AGAIN = {OUTBOX: OutboxMessage.Status.PENDING, INBOX: InboxMessage.Status.WAITING}
 
 

@@ -16,14 +16,15 @@ from django_saga.management.saga_command import SagaCommand
 from django_saga.management.terminal import Terminal, ago, colour_wanted
 from django_saga.observability.letters import Letter, dead_letters
 from django_saga.store import clock
-from django_saga.store.letters import MODELS
+from django_saga.store.letters import BOXES
 
 _MOST = 10_000
 
 
 class Command(SagaCommand):
     help = (
-        "Show dead letters: messages that brokers refuse or handlers fail on, and dead compensations. "
+        "Show dead letters: messages that brokers refuse or handlers fail on, dead compensations, and steps "
+        "that are dead past the pivot. "
         "Have some of them tried again, or discarded."
     )
     epilog = """
@@ -41,10 +42,13 @@ exit codes:
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "letters", nargs="*", metavar="LETTER", help="which ones: outbox:7, inbox:7, compensation:<id>"
+            "letters",
+            nargs="*",
+            metavar="LETTER",
+            help="which ones: outbox:7, inbox:7, compensation:<id>, step:<id>",
         )
         parser.add_argument("--all", action="store_true", help="all that --box and --fingerprint leave")
-        parser.add_argument("--box", choices=[*MODELS, "compensation"], default="", help="only of this kind")
+        parser.add_argument("--box", choices=BOXES, default="", help="only of this kind")
         parser.add_argument(
             "--fingerprint", default="", metavar="MARK", help="only those that failed with this error"
         )
