@@ -24,6 +24,8 @@ from django_saga.models import SagaInstance
 from django_saga.observability import undoing
 from django_saga.store import clock
 
+# What rows hold that the machine does not know: their page is shown all the same.
+_CHANGED_BY_HAND = (KeyError, ValueError)
 _DEAD = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.UNDO_FAILED)
 
 
@@ -41,7 +43,7 @@ def offers(using: str, saga: SagaInstance) -> list[Offer]:
     try:
         registry.get(saga.definition.name, saga.definition.version)
         definition, state, in_flight = undoing.stands(using, saga)
-    except UnknownSaga:
+    except (UnknownSaga, *_CHANGED_BY_HAND):
         return []
     flying = tuple(sorted(in_flight))
     back: list[tuple[Offer, Event]] = [
@@ -50,7 +52,8 @@ def offers(using: str, saga: SagaInstance) -> list[Offer]:
     ]
     others: list[tuple[Offer, Event]] = [(Offer("pause"), SagaPaused()), (Offer("resume"), SagaResumed())]
     if state.status is SagaStatus.STUCK:
-        for name in [name for name, step in state.steps.items() if step.status in _DEAD]:
+        dead = [name for name, step in state.steps.items() if step.status in _DEAD]
+        for name in [name for name in dead if name in definition.by_name]:
             others += [
                 (Offer("retry step", name), StepRetried(step=name)),
                 (Offer("mark done", name), StepMarkedDone(step=name)),
@@ -63,7 +66,7 @@ def offers(using: str, saga: SagaInstance) -> list[Offer]:
     def takes(event: Event) -> bool:
         try:
             machine.decide(definition, state, event, now=now)
-        except IllegalTransition:
+        except (IllegalTransition, *_CHANGED_BY_HAND):
             return False
         return True
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django_saga import PermanentFailure, Retry, Saga, operations, step
 from django_saga.dsl.registry import registry
 from django_saga.engine import settling
-from django_saga.models import SagaOperation
+from django_saga.models import SagaOperation, SagaStep
 from django_saga.testing import SagaLab
 from tests.admin.page import Page, row_url
 
@@ -121,6 +121,17 @@ def test_a_saga_that_this_code_does_not_know_has_no_buttons(look, order):
     handle = order.start()
     with registry.isolated():
         assert buttons(look(row_url("sagainstance", handle.id))) == []
+
+
+@pytest.mark.parametrize("changed", ["status", "outcome", "name"])
+def test_rows_that_were_changed_by_hand_are_shown_without_buttons(look, order, changed):
+    handle = order.run()
+    SagaStep.objects.filter(saga_id=handle.id, name="charge").update(**{changed: "odd"})
+
+    page = look(row_url("sagainstance", handle.id))
+
+    assert buttons(page) == []
+    assert "odd" in page.text or changed == "outcome"
 
 
 @pytest.mark.parametrize("code", ["retry_saga", "skip_step", "pause_saga", "cancel_saga"])
