@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin import cells, search
+from django_saga.admin.name_pages import NamePages
 from django_saga.admin.readonly import ReadOnlyAdmin, Tool
 from django_saga.core import mermaid
 from django_saga.core.outline import lock_policy, of_stored, ordered
@@ -32,13 +33,21 @@ class SagaDefinitionAdmin(ReadOnlyAdmin):
         (None, {"fields": ["label", "description", "in_code", "first_seen", "fingerprint"]}),
     ]
 
+    def get_urls(self) -> list[Any]:
+        return [*NamePages(self).urls(), *super().get_urls()]
+
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return search.rows_of(rows, term, text="name")
 
     def page(self, request: HttpRequest, obj: SagaDefinition) -> dict[str, Any]:
         nodes = ordered(of_stored(obj.graph))
         drawing = mermaid.flowchart(str(obj), nodes, lock_policy(obj.graph))
-        return {"saga_nodes": nodes, "saga_drawing": cells.block(drawing)}
+        stand = NamePages(self).lines(request, obj, [node.name for node in nodes])
+        return {
+            "saga_nodes": [(node, stand[node.name]) for node in nodes],
+            "saga_all": stand[""],
+            "saga_drawing": cells.block(drawing),
+        }
 
     def tools(self, request: HttpRequest, obj: SagaDefinition) -> list[Tool]:
         if not self.may_view(request, SagaInstance):

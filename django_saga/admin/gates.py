@@ -18,6 +18,15 @@ from django_saga.models import SagaGate
 from django_saga.observability import waits
 
 
+def condition(gate: SagaGate) -> SafeString:
+    """Say how a gate stands: a shape and a word."""
+    if gate.paused_at:
+        return cells.state(shapes.Shape("■", "#", shapes.BACK), _now("paused"))
+    if told := waits.circuit(gate, timezone.now()):
+        return cells.state(shapes.Shape("✖", "x", shapes.BAD), told[0])
+    return cells.state(shapes.Shape("▶", ">", shapes.GOOD), _now("open"))
+
+
 @admin.register(SagaGate)
 class SagaGateAdmin(ReadOnlyAdmin):
     list_display = ["label", "condition", "since", "by", "why_given"]
@@ -37,11 +46,7 @@ class SagaGateAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("state"), ordering="paused_at")
     def condition(self, gate: SagaGate) -> SafeString:
-        if gate.paused_at:
-            return cells.state(shapes.Shape("■", "#", shapes.BACK), _now("paused"))
-        if told := waits.circuit(gate, timezone.now()):
-            return cells.state(shapes.Shape("✖", "x", shapes.BAD), told[0])
-        return cells.state(shapes.Shape("▶", ">", shapes.GOOD), _now("open"))
+        return condition(gate)
 
     @admin.display(description=_("since"), ordering="paused_at")
     def since(self, gate: SagaGate) -> SafeString | str:

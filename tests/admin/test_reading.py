@@ -188,12 +188,12 @@ def test_a_definitions_page_has_its_graph(look):
     page = look(row_url("sagadefinition", SagaInstance.objects.get().definition_id))
 
     assert page.rows == [
-        ["Step", "After", "Compensation", "Atomic", "Queue"],
-        ["reserve", "", "release", "yes", "default"],
-        ["charge", "reserve", "refund", "no", "default"],
-        ["invoice", "charge", "void", "no", "default"],
-        ["ship", "charge", "recall", "no", "parcels"],
-        ["confirm", "invoice, ship", "-", "no", "default"],
+        ["Step", "After", "Compensation", "Atomic", "Queue", "In all sagas"],
+        ["reserve", "", "release", "yes", "default", "Pause"],
+        ["charge", "reserve", "refund", "no", "default", "Pause"],
+        ["invoice", "charge", "void", "no", "default", "Pause"],
+        ["ship", "charge", "recall", "no", "parcels", "Pause"],
+        ["confirm", "invoice, ship", "-", "no", "default", "Pause"],
     ]
     assert 's1[["reserve - atomic"]]' in page.text
 

@@ -30,6 +30,7 @@ from django_saga.models import (
     SagaEffect,
     SagaGate,
     SagaInstance,
+    SagaStep,
 )
 from tests.admin.page import Page, list_url, row_url
 from tests.commands.rows import (
@@ -187,6 +188,10 @@ def pages(keys: dict[str, object]) -> Iterator[str]:
         url = reverse(f"admin:django_saga_{action}_letters")
         yield f"{url}?letter=outbox:{keys['outboxmessage']}&letter=inbox:{keys['inboxmessage']}"
     flow = urlencode({"id": InboxMessage.objects.get().correlation_id})
+    step = urlencode({"step": SagaStep.objects.earliest("pk").name})
+    for page, key in (("act", "sagainstance"), ("act_on_name", "sagadefinition")):
+        for action in ("pause", "resume"):
+            yield f"{reverse(f'admin:django_saga_{page}', args=[keys[key], action])}?{step}"
     for page in ("flow", "fail_flow"):
         yield f"{reverse(f'admin:django_saga_{page}')}?{flow}"
 
