@@ -104,11 +104,39 @@ def test_one_of_two_operators_retries_a_dead_compensation(stage, ledger):
         assert sorted(type(answer).__name__ for answer in answers) == ["NoneType", "OperationRefused"]
         audit = SagaOperation.objects.filter(saga_id=saga_id).order_by("result")
         assert list(audit.values_list("result", "before", "after")) == [
-            ("done", "stuck", "compensating"),
+            ("open", "stuck", "compensating"),
             ("refused", "compensating", "compensating"),
         ]
     ledger.open("mended")
     assert carry_on() == {"compensated": len(stage.played)}
+
+
+@pytest.mark.fault("F51")
+def test_two_operators_and_a_worker_at_one_moment(stage, ledger):
+    """One of the two wins, and only the winner's retry is run by the worker; it says what came of it."""
+    played = {}
+    for play in stage.every_schedule(preemptions=1):
+        saga_id = SweepStuckSaga.run().id
+
+        retried, skipped, worked = play(
+            lambda saga_id=saga_id: retry_compensation(saga_id, "charge", by="ann"),
+            lambda saga_id=saga_id: skip_compensation(saga_id, "charge", by="bob", why="done by hand"),
+            lambda saga_id=saga_id: len(work(SweepStuckSaga, saga_id)),
+        )
+
+        assert sorted(type(each).__name__ for each in (retried, skipped)) == ["NoneType", "OperationRefused"]
+        assert worked == 0 or retried is None
+        played[saga_id] = (retried is None, worked)
+    carry_on()
+    # The bank is still closed: whoever ran it, it failed again.
+    expected = {
+        True: {"retry compensation": "failed", "skip compensation": "refused"},
+        False: {"retry compensation": "refused", "skip compensation": "done"},
+    }
+    for saga_id, (retry_won, _worked) in played.items():
+        rows = SagaOperation.objects.filter(saga_id=saga_id)
+        assert dict(rows.values_list("action", "result")) == expected[retry_won]
+    assert set(played.values()) == {(True, 0), (True, 1), (False, 0)}
 
 
 @pytest.mark.fault("F46")
