@@ -46,6 +46,10 @@ class Actor:
     user: User | None = None
     request_id: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("Say who does it: by= is a user, or the name of somebody.")
+
     def lacks(self, permission: str) -> str:
         """Say which permission is lacking; nothing when the actor may."""
         if self.user is None or self.user.has_perm(permission):
@@ -64,12 +68,10 @@ def actor_of(by: By) -> Actor:
     if isinstance(by, Actor):
         return by
     if isinstance(by, str):
-        if not by.strip():
-            raise ValueError("Say who does it: by= is a user, or the name of somebody.")
-        return Actor(by[:150])
+        return Actor(by)
     if not hasattr(by, "has_perm"):
         raise TypeError(f"by={by!r} is neither a user nor the name of one.")
-    return Actor(by.get_username()[:150], by)
+    return Actor(by.get_username(), by)
 
 
 def of_request(request: HttpRequest) -> Actor:
@@ -79,4 +81,4 @@ def of_request(request: HttpRequest) -> Actor:
     """
     user: Any = request.user
     given = request.headers.get("X-Request-ID", "")
-    return Actor(user.get_username()[:150], user, given if _REQUEST_ID.fullmatch(given) else "")
+    return Actor(user.get_username(), user, given if _REQUEST_ID.fullmatch(given) else "")

@@ -84,7 +84,7 @@ def _decide(
             assert row is not None
             approved = action == "approve"
             if not approvals.decide(
-                using, row.pk, approved=approved, actor=who.name, why=why, data=text, at=now
+                using, row.pk, approved=approved, actor=who.name[:150], why=why, data=text, at=now
             ):
                 earlier = approvals.pending(using, row.pk)
                 assert earlier is not None

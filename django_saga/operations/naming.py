@@ -43,17 +43,11 @@ def act_on_name(
     with transaction.atomic(using=using):
         denied = who.lacks(PERMISSIONS[action])
         refusal = denied or change(using, (saga, named))
-        stands = before if denied else after
         if refusal:
             refusal = f"{action} refused for {f'{saga}.{named}' if named else saga}: {refusal}"
-        audit.record(
-            using,
-            this,
-            at=clock.now(using),
-            before=stands if refusal else before,
-            after=stands,
-            refusal=refusal,
-        )
+            # Where it was not even looked at, nothing is said of how it stands.
+            before = after = "" if denied else after
+        audit.record(using, this, at=clock.now(using), before=before, after=after, refusal=refusal)
         wake.after_commit(using)
     if denied:
         raise PermissionDenied(refusal)
