@@ -6,12 +6,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from django_saga.admin import cells
-from django_saga.admin.readonly import EndlessAdmin
+from django_saga.admin.approval_pages import LIST_URL, ApprovalPages
+from django_saga.admin.letters import pages_url
+from django_saga.admin.readonly import EndlessAdmin, Tool
 from django_saga.models import ExternalEvent, SagaApproval, SagaStep
 
 _PAYLOADS = ("result", "compensation_data", "undo_result")
@@ -66,6 +69,15 @@ class SagaApprovalAdmin(EndlessAdmin):
     search_help_text = _("The name of who decided.")
     empty_text = _("Nobody decided anything.")
     fieldsets = [(None, {"fields": ["label", "decision", "by", "reason", "decided"]})]
+
+    def get_urls(self) -> list[Any]:
+        return [*ApprovalPages(self).urls(), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        tools: list[Tool] = [(_("Waiting for you"), pages_url(self, LIST_URL))]
+        return super().changelist_view(request, {"saga_list_tools": tools, **(extra_context or {})})
 
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return rows.filter(actor=term)

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from django_saga.conf import get_settings
 from django_saga.core.states import SagaStatus, StepStatus
 from django_saga.core.waits import WaitKind
@@ -40,21 +42,9 @@ def approvals(user: User, *, limit: int = 100, using: str | None = None) -> list
     process are left out.
     """
     using = using or get_settings().database
-    waiting = (
-        SagaStep.objects.using(using)
-        .filter(
-            status=StepStatus.WAITING,
-            waits_for__startswith="approval:",
-            saga__status__in=(SagaStatus.PENDING, SagaStatus.RUNNING),
-        )
-        .exclude(approvals__pending=True)
-        .select_related("saga__definition")
-        .defer("saga__input", "saga__graph", "result", "compensation_data", "undo_result")
-        .order_by("created_at", "id")
-    )
     allowed: dict[str, bool] = {}
     found: list[Asked] = []
-    for row in waiting.iterator(chunk_size=200):
+    for row in _waiting(using).order_by("created_at", "id").iterator(chunk_size=200):
         asked = _asked(using, row)
         if asked is None:
             continue
@@ -65,6 +55,28 @@ def approvals(user: User, *, limit: int = 100, using: str | None = None) -> list
             if len(found) == limit:
                 break
     return found
+
+
+def asked_of(user: User, saga_id: UUID, step: str, *, using: str | None = None) -> Asked | None:
+    """Give what a step asks of ``user``; None when it waits for nobody, or for somebody else."""
+    using = using or get_settings().database
+    row = _waiting(using).filter(saga_id=saga_id, name=step).first()
+    asked = _asked(using, row) if row else None
+    return asked if asked and user.has_perm(asked.permission) else None
+
+
+def _waiting(using: str) -> QuerySet[SagaStep]:
+    return (
+        SagaStep.objects.using(using)
+        .filter(
+            status=StepStatus.WAITING,
+            waits_for__startswith="approval:",
+            saga__status__in=(SagaStatus.PENDING, SagaStatus.RUNNING),
+        )
+        .exclude(approvals__pending=True)
+        .select_related("saga__definition")
+        .defer("saga__input", "saga__graph", "result", "compensation_data", "undo_result")
+    )
 
 
 def _asked(using: str, row: SagaStep) -> Asked | None:

@@ -184,6 +184,7 @@ def pages(keys: dict[str, object]) -> Iterator[str]:
         yield row_url(model, pk)
     yield reverse("admin:app_list", args=["django_saga"])
     yield reverse("admin:django_saga_dead_letters")
+    yield reverse("admin:django_saga_approvals")
     for action in ("requeue", "discard"):
         url = reverse(f"admin:django_saga_{action}_letters")
         yield f"{url}?letter=outbox:{keys['outboxmessage']}&letter=inbox:{keys['inboxmessage']}"
