@@ -124,7 +124,7 @@ class ApprovalPages:
             "decide",
             _("Decide"),
             saga_line=self._line(request, each) if each else None,
-            saga_input=cells.data(saga.input) if saga else "",
+            saga_input=cells.data(saga.input) if saga and saga.input is not None else "",
             saga_form=form,
             saga_ask=self._reverse(DECIDE, saga_id=saga_id, step=step),
             saga_back=self._reverse(LIST_URL),
