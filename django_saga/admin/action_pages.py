@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 
 from django_saga import operations
 from django_saga.admin import cells
-from django_saga.admin.asking import Reason, page
+from django_saga.admin.asking import Reason, page, step_asked
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.core.definition import SagaDefinition
 from django_saga.core.simulation import UndoPlan
@@ -127,7 +127,7 @@ class _Result(Reason):
     def clean_result(self) -> Any:
         try:
             return json.loads(self.cleaned_data["result"])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise forms.ValidationError(_("This is no JSON: %(error)s") % {"error": error}) from None
 
 
@@ -177,7 +177,7 @@ class ActionPages:
         saga = self._ours.get_queryset(request).filter(pk=saga_id).first()
         if saga is None:
             raise Http404
-        offer = Offer(action, request.GET.get("step", ""))
+        offer = Offer(action, step_asked(request.GET.get("step", "")))
         data = request.POST if request.method == "POST" else None
         form = (_Result if action == "mark done" else Reason)(data)
         form.fields["why"].required = shown.with_reason

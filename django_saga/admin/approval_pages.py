@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from django_saga import operations
 from django_saga.admin import cells
-from django_saga.admin.asking import Reason, page
+from django_saga.admin.asking import Reason, page, step_asked
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.exceptions import InvalidForm, SagaError
 from django_saga.models import SagaInstance
@@ -37,7 +37,7 @@ class _Json(forms.Form):
     def clean_filled(self) -> Any:
         try:
             return json.loads(self.cleaned_data["filled"])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise forms.ValidationError(_("This is no JSON: %(error)s") % {"error": error}) from None
 
 
@@ -92,7 +92,7 @@ class ApprovalPages:
         """Show what is to be decided; a POST is the decision."""
         if request.method not in ("GET", "HEAD", "POST"):
             return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-        each = asked_of(request.user, saga_id, step, using=self._ours.using)
+        each = asked_of(request.user, saga_id, step_asked(step), using=self._ours.using)
         data = request.POST if request.method == "POST" else None
         rejected = data is not None and data.get("decision") == "reject"
         # What is filled in to approve need not be to reject.

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_saga import operations
 from django_saga.admin import cells
-from django_saga.admin.asking import Reason, page
+from django_saga.admin.asking import Reason, page, step_asked
 from django_saga.admin.gates import condition
 from django_saga.admin.readonly import ReadOnlyAdmin
 from django_saga.exceptions import SagaError
@@ -116,7 +116,7 @@ class NamePages:
         definition = self._ours.get_queryset(request).filter(pk=definition_id).first()
         if definition is None:
             raise Http404
-        step = request.GET.get("step", "")
+        step = step_asked(request.GET.get("step", ""))
         form = Reason(request.POST if request.method == "POST" else None)
         form.fields["why"].required = action == "pause"
         back = self._ours.url(SagaDefinition, definition.pk)

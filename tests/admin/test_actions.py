@@ -244,11 +244,24 @@ def test_a_saga_stuck_past_its_pivot_is_brought_to_its_end(boss, sent, action, g
 def test_a_result_that_is_no_json_is_said_to_be_none(boss, sent):
     handle = sent.run()
 
-    answer = boss.post(ask(handle, "mark done", "tell"), {"why": "told", "result": "{told}"})
+    for result in ("{told}", "[" * 50_000):
+        answer = boss.post(ask(handle, "mark done", "tell"), {"why": "told", "result": result})
 
-    assert "This is no JSON: " in answer.content.decode()
-    assert "{told}" in answer.content.decode()
+        assert "This is no JSON: " in answer.content.decode()
+        assert result in answer.content.decode()
     assert (handle.status, recorded()) == ("stuck", [])
+
+
+@pytest.mark.parametrize("step", ["", "nobody", "x" * 300, "<b>"])
+def test_a_step_that_is_not_there_is_refused_and_said(boss, look, sent, step):
+    handle = sent.run()
+    for action in ("retry step", "mark done", "skip step", "retry compensation", "skip compensation"):
+        assert "As it stands, the saga does not take this" in look(ask(handle, action, step)).text
+        boss.post(ask(handle, action, step), {"why": "x", "result": "null"})
+        assert "refused for saga sent" in look(row_url("sagainstance", handle.id)).text
+
+    assert {row[4] for row in recorded()} == {"refused"}
+    assert handle.status == "stuck"
 
 
 @pytest.mark.fault("F53")

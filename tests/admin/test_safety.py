@@ -310,6 +310,17 @@ def test_what_strangers_write_cannot_turn_the_reading_order_of_a_page(boss):
     assert [html for html in found if "\u202e" in html or "\x1b" in html] == []
 
 
+@pytest.mark.parametrize("page", ["act", "act_on_name", "decide"])
+def test_a_step_that_no_database_can_look_for_is_not_found(boss, page):
+    keys = rows()
+    model = "sagadefinition" if page == "act_on_name" else "sagainstance"
+    last = "a\0b" if page == "decide" else "pause"
+    url = reverse(f"admin:django_saga_{page}", args=[keys[model], last])
+
+    assert boss.get(f"{url}?step=a%00b").status_code == 404
+    assert boss.post(f"{url}?step=a%00b", {"why": "x", "decision": "reject"}).status_code == 404
+
+
 def test_pages_need_no_inline_script_or_style(boss):
     keys = rows()
 
