@@ -20,7 +20,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests import databases
 from tests.ledger import VARIABLE, Ledger
 
-pytest_plugins = ["tests.processes"]
+pytest_plugins = ["tests.processes", "tests.stuck"]
 # How fast a machine is says nothing about the code: by default Hypothesis fails what takes long.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -101,54 +104,38 @@ class ApprovalPages:
         reason = Reason(data, prefix="saga")
         reason.fields["why"].required = rejected
         if data is not None and reason.is_valid() and (form is None or rejected or form.is_valid()):
-            why = reason.cleaned_data["why"]
-            if self._decide(request, saga_id, step, each, form, why=why, rejected=rejected):
+            told = {"why": reason.cleaned_data["why"], "by": operations.of_request(request)}
+            if rejected:
+                act, done = partial(operations.reject, saga_id, step, **told), _("Rejected.")
+            else:
+                filled = form.cleaned_data["filled"] if isinstance(form, _Json) else form and form.data
+                act, done = partial(operations.approve, saga_id, step, data=filled, **told), _("Approved.")
+            if self._is_over(request, each, act, done):
                 return HttpResponseRedirect(self._reverse(LIST_URL))
-        return self._question(request, saga_id, step, each, form, reason)
-
-    def _question(
-        self,
-        request: HttpRequest,
-        saga_id: UUID,
-        step: str,
-        each: Asked | None,
-        form: forms.BaseForm | None,
-        reason: Reason,
-    ) -> HttpResponse:
-        saga = None
-        if each is not None and self._ours.may_view(request, SagaInstance):
-            saga = SagaInstance.objects.using(self._ours.using).filter(pk=saga_id).first()
         return page(
             self._ours,
             request,
             "decide",
             _("Decide"),
             saga_line=self._line(request, each) if each else None,
-            saga_input=cells.data(saga.input) if saga and saga.input is not None else "",
+            saga_input=self._input(request, each) if each else "",
             saga_form=form,
             saga_ask=self._reverse(DECIDE, saga_id=saga_id, step=step),
             saga_back=self._reverse(LIST_URL),
+            saga_trail=_("Approvals that wait for you"),
             form=reason,
         )
 
-    def _decide(
-        self,
-        request: HttpRequest,
-        saga_id: UUID,
-        step: str,
-        each: Asked | None,
-        form: forms.BaseForm | None,
-        *,
-        why: str,
-        rejected: bool,
-    ) -> bool:
-        told: dict[str, Any] = {"by": operations.of_request(request), "why": why, "using": self._ours.using}
+    def _input(self, request: HttpRequest, each: Asked) -> SafeString | str:
+        if not self._ours.may_view(request, SagaInstance):
+            return ""
+        saga = SagaInstance.objects.using(self._ours.using).only("input").get(pk=each.saga_id)
+        return "" if saga.input is None else cells.data(saga.input)
+
+    def _is_over(self, request: HttpRequest, each: Asked | None, act: Callable[..., None], done: str) -> bool:
+        """Decide, and say what came of it; False when what was filled in does not fit."""
         try:
-            if rejected:
-                operations.reject(saga_id, step, **told)
-            else:
-                filled = form.cleaned_data["filled"] if isinstance(form, _Json) else form and form.data
-                operations.approve(saga_id, step, data=filled, **told)
+            act(using=self._ours.using)
         except InvalidForm as error:
             # Of what does not wait any more the form was not shown.
             gone = _("It does not wait for your decision any more.")
@@ -157,7 +144,7 @@ class ApprovalPages:
         except SagaError as error:
             messages.error(request, cells.short(str(error), 1000))
         else:
-            messages.success(request, _("Rejected.") if rejected else _("Approved."))
+            messages.success(request, done)
         return True
 
 

@@ -16,6 +16,7 @@ from django_saga.admin.asking import Reason, page
 from django_saga.admin.letters import pages_url
 from django_saga.admin.message_shapes import shape_of
 from django_saga.admin.readonly import ReadOnlyAdmin
+from django_saga.core.actions import Action
 from django_saga.exceptions import SagaError
 from django_saga.models import InboxMessage, OutboxMessage, SagaInstance
 from django_saga.observability.flow import Line, Said, flow, tally, walk
@@ -23,7 +24,7 @@ from django_saga.operations.access import PERMISSIONS
 from django_saga.store.flows import flow_of, is_told
 
 SHOWN, FAIL = "django_saga_flow", "django_saga_fail_flow"
-PERMISSION = PERMISSIONS["fail flow"]
+PERMISSION = PERMISSIONS[Action.FAIL_FLOW]
 # Further in there is no room: deeper lines are drawn below each other.
 _DEEPEST = 12
 _MOST = 500

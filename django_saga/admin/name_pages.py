@@ -5,39 +5,22 @@ let them go on, and have a circuit closed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import Promise
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_saga import operations
 from django_saga.admin import cells
-from django_saga.admin.asking import Reason, page, step_asked
+from django_saga.admin.asking import Asking, Shown
 from django_saga.admin.gates import condition
-from django_saga.admin.readonly import ReadOnlyAdmin
-from django_saga.exceptions import SagaError
+from django_saga.core.actions import Action
 from django_saga.models import SagaDefinition, SagaGate
 from django_saga.observability import waits
-from django_saga.operations.access import PERMISSIONS
 
-ASK = "django_saga_act_on_name"
-
-
-class _Shown(NamedTuple):
-    verb: str | Promise
-    title: str | Promise
-    what: str | Promise
-    done: str | Promise
-
-
-_ACTIONS = {
-    "pause": _Shown(
+_SHOWN = {
+    Action.PAUSE: Shown(
         _("Pause"),
         _("Pause in all sagas"),
         _(
@@ -46,31 +29,30 @@ _ACTIONS = {
         ),
         _("It is paused."),
     ),
-    "resume": _Shown(
+    Action.RESUME: Shown(
         _("Resume"),
         _("Resume in all sagas"),
         _("What waits begins at once, unless its own saga is paused."),
         _("It goes on."),
+        with_reason=False,
     ),
-    "close circuit": _Shown(
+    Action.CLOSE_CIRCUIT: Shown(
         _("Close circuit"),
         _("Close circuit"),
         _("What waits begins at once, all of it: only if the other side answers again. Failures count anew."),
         _("The circuit is closed."),
+        with_reason=False,
     ),
 }
 
 
-class NamePages:
-    """Views. ``ours`` is the admin of definitions, under whose URL they are."""
+class NamePages(Asking):
+    """Views under the admin of definitions."""
 
-    def __init__(self, ours: ReadOnlyAdmin) -> None:
-        self._ours = ours
-
-    def urls(self) -> list[URLPattern]:
-        """Give their URLs."""
-        view = self._ours.admin_site.admin_view
-        return [path("<int:definition_id>/act/<slug:name>/", view(self.asked), name=ASK)]
+    model = SagaDefinition
+    url_name = "django_saga_act_on_name"
+    converter = "int"
+    shown = _SHOWN
 
     def lines(
         self, request: HttpRequest, definition: SagaDefinition, steps: Sequence[str]
@@ -82,82 +64,38 @@ class NamePages:
     def _line(
         self, request: HttpRequest, definition: SagaDefinition, step: str, gate: SagaGate | None
     ) -> dict[str, Any]:
-        standing: SafeString | str = condition(gate) if gate else ""
-        whose = cells.short(gate.paused_by, 150) if gate and gate.paused_at else ""
-        buttons = [
-            {"verb": _ACTIONS[action].verb, "url": url}
-            for action in _taken(gate)
-            if request.user.has_perm(PERMISSIONS[action]) and (url := self._url(definition, action, step))
-        ]
-        why = cells.short(gate.paused_why, 200) if gate and gate.paused_at else ""
-        return {"standing": standing, "by": whose, "why": why, "buttons": buttons}
+        paused = gate is not None and gate.paused_at is not None
+        return {
+            "standing": condition(gate) if gate else "",
+            "by": cells.short(gate.paused_by, 150) if gate and paused else "",
+            "why": cells.short(gate.paused_why, 200) if gate and paused else "",
+            "buttons": self.buttons(request, definition, step, _taken(gate)),
+        }
 
     def _gates(self, definition: SagaDefinition) -> dict[str, SagaGate]:
         rows = SagaGate.objects.using(self._ours.using).filter(saga=definition.name)
         return {gate.step: gate for gate in rows}
 
-    def _url(self, definition: SagaDefinition, action: str, step: str) -> str:
-        given = {"definition_id": definition.pk, "name": action.replace(" ", "-")}
-        try:
-            url = reverse(f"admin:{ASK}", kwargs=given, current_app=self._ours.admin_site.name)
-        except NoReverseMatch:
-            return ""  # a site has replaced the admin that has the pages
-        return self._ours.with_query(url, **({"step": step} if step else {}))
+    def about(self, row: SagaDefinition, action: Action, step: str) -> dict[str, Any]:
+        return {
+            "saga_possible": action in _taken(self._gates(row).get(step)),
+            "saga_label": cells.short(f"{row.name}.{step}" if step else row.name, 200),
+            "saga_not_now": _("There is nothing to do: it stands so already, or somebody was faster."),
+            "saga_way_back": _("Back to the definition"),
+        }
 
-    def asked(self, request: HttpRequest, definition_id: int, name: str) -> HttpResponse:
-        """Ask whether something is to be done to a name; a POST is the answer, and does it."""
-        action = name.replace("-", " ")
-        if action not in _ACTIONS:
-            raise Http404
-        if not (self._ours.may_view(request, SagaDefinition) and request.user.has_perm(PERMISSIONS[action])):
-            raise PermissionDenied
-        if request.method not in ("GET", "HEAD", "POST"):
-            return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-        definition = self._ours.get_queryset(request).filter(pk=definition_id).first()
-        if definition is None:
-            raise Http404
-        step = step_asked(request.GET.get("step", ""))
-        form = Reason(request.POST if request.method == "POST" else None)
-        form.fields["why"].required = action == "pause"
-        back = self._ours.url(SagaDefinition, definition.pk)
-        if request.method == "POST" and form.is_valid():
-            self._act(request, definition, action, step, form.cleaned_data["why"])
-            return HttpResponseRedirect(back)
-        return page(
-            self._ours,
-            request,
-            "act_on_name",
-            str(_ACTIONS[action].title),
-            saga_possible=action in _taken(self._gates(definition).get(step)),
-            saga_label=cells.short(f"{definition.name}.{step}" if step else definition.name, 200),
-            saga_what=_ACTIONS[action].what,
-            saga_ask=self._url(definition, action, step),
-            saga_verb=_ACTIONS[action].verb,
-            saga_back=back,
-            form=form,
-        )
-
-    def _act(
-        self, request: HttpRequest, definition: SagaDefinition, action: str, step: str, why: str
-    ) -> None:
-        told: dict[str, Any] = {"by": operations.of_request(request), "why": why, "using": self._ours.using}
-        name = definition.name
-        try:
-            if action == "close circuit":
-                operations.close_circuit(name, step, **told)
-            elif action == "pause":
-                operations.pause(definition=name, step=step or None, **told)
-            else:
-                operations.resume(definition=name, step=step or None, **told)
-        except SagaError as error:
-            messages.error(request, cells.short(str(error), 1000))
+    def carry_out(self, row: SagaDefinition, action: Action, step: str, **given: Any) -> None:
+        if action is Action.CLOSE_CIRCUIT:
+            operations.close_circuit(row.name, step, **given)
+        elif action is Action.PAUSE:
+            operations.pause(definition=row.name, step=step or None, **given)
         else:
-            messages.success(request, str(_ACTIONS[action].done))
+            operations.resume(definition=row.name, step=step or None, **given)
 
 
-def _taken(gate: SagaGate | None) -> list[str]:
+def _taken(gate: SagaGate | None) -> list[Action]:
     """Give the actions that would do something as it stands."""
     if gate is None:
-        return ["pause"]
-    closes = ["close circuit"] if waits.circuit(gate, timezone.now()) else []
-    return ["resume" if gate.paused_at else "pause", *closes]
+        return [Action.PAUSE]
+    closes = [Action.CLOSE_CIRCUIT] if waits.circuit(gate, timezone.now()) else []
+    return [Action.RESUME if gate.paused_at else Action.PAUSE, *closes]

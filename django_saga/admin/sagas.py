@@ -131,7 +131,7 @@ class SagaInstanceAdmin(EndlessAdmin):
             ]
         return {
             "saga_advice": advice.advice(told) if may_see_steps else [],
-            "saga_offers": ActionPages(self).buttons(request, obj),
+            "saga_offers": ActionPages(self).offered(request, obj),
             "saga_steps": step_lines(self, told, attempts=may_see_history) if may_see_steps else None,
             "saga_history": event_lines(self, told.events, told.workers, told.now)
             if may_see_history

@@ -12,16 +12,20 @@ from typing import Final, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from django_saga.core.actions import Action
 from django_saga.core.fingerprint import fingerprint
 from django_saga.core.states import SagaStatus
 from django_saga.models import SagaEvent, SagaInstance, SagaOperation
 from django_saga.store import clock
 
-_RETRIES: Final = {"retry step": False, "retry compensation": True}  # whether the compensation is meant
-_BACK: Final = ("cancel", "compensate")
-OPEN: Final = frozenset({*_RETRIES, *_BACK})  # actions whose effect comes later
+_RETRIES: Final = {
+    Action.RETRY_STEP: False,
+    Action.RETRY_COMPENSATION: True,
+}  # whether the compensation is meant
+_BACK: Final = (Action.CANCEL, Action.COMPENSATE)
+COMES_LATER: Final = frozenset({*_RETRIES, *_BACK})  # actions whose effect comes later
 _AT_ONCE = 100
-_ENDS = {"step_succeeded": "succeeded", "step_failed": "failed", "step_unknown": "unknown"}
+_ENDS = ("step_succeeded", "step_failed", "step_unknown")
 _SETTLED = {
     "undo_skipped": "its compensation was skipped",
     "step_skipped": "it was skipped",
@@ -96,7 +100,7 @@ def _of_turning_back(using: str, saga: SagaInstance) -> Effect | None:
 def _of_retry(
     using: str, row: SagaOperation, saga: SagaInstance, since: Iterable[SagaEvent]
 ) -> Effect | None:
-    step, undo = row.step, _RETRIES[row.action]
+    step, undo = row.step, _RETRIES[Action(row.action)]
     for event in since:
         data = event.data if isinstance(event.data, dict) else {}
         if event.kind == "migrated":
@@ -117,7 +121,7 @@ def _of_attempt(using: str, row: SagaOperation, event: SagaEvent) -> Effect:
         return Effect(_Result.DONE, f"attempt {event.attempt} succeeded")
     before = (
         SagaEvent.objects.using(using)
-        .filter(saga_id=row.saga_id, step=row.step, pk__lt=row.since_event, kind__in=list(_ENDS))
+        .filter(saga_id=row.saga_id, step=row.step, pk__lt=row.since_event, kind__in=_ENDS)
         .exclude(kind="step_succeeded")
         .order_by("-pk")
         .only("error_class", "error")

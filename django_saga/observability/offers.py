@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from django_saga.core import machine
+from django_saga.core.actions import Action
 from django_saga.core.events import (
     CancelRequested,
     CompensateRequested,
@@ -32,7 +33,7 @@ _DEAD = (StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.UNDO_FAILED)
 class Offer(NamedTuple):
     """An action by its name in the audit, and the step it is for; of the whole saga, none."""
 
-    action: str
+    action: Action
     step: str = ""
 
 
@@ -47,19 +48,22 @@ def offers(using: str, saga: SagaInstance) -> list[Offer]:
         return []
     flying = tuple(sorted(in_flight))
     back: list[tuple[Offer, Event]] = [
-        (Offer("cancel"), CancelRequested(in_flight=flying)),
-        (Offer("compensate"), CompensateRequested(in_flight=flying)),
+        (Offer(Action.CANCEL), CancelRequested(in_flight=flying)),
+        (Offer(Action.COMPENSATE), CompensateRequested(in_flight=flying)),
     ]
-    others: list[tuple[Offer, Event]] = [(Offer("pause"), SagaPaused()), (Offer("resume"), SagaResumed())]
+    others: list[tuple[Offer, Event]] = [
+        (Offer(Action.PAUSE), SagaPaused()),
+        (Offer(Action.RESUME), SagaResumed()),
+    ]
     if state.status is SagaStatus.STUCK:
         dead = [name for name, step in state.steps.items() if step.status in _DEAD]
         for name in [name for name in dead if name in definition.by_name]:
             others += [
-                (Offer("retry step", name), StepRetried(step=name)),
-                (Offer("mark done", name), StepMarkedDone(step=name)),
-                (Offer("skip step", name), StepSkipped(step=name)),
-                (Offer("retry compensation", name), UndoRetried(step=name)),
-                (Offer("skip compensation", name), UndoSkipped(step=name)),
+                (Offer(Action.RETRY_STEP, name), StepRetried(step=name)),
+                (Offer(Action.MARK_DONE, name), StepMarkedDone(step=name)),
+                (Offer(Action.SKIP_STEP, name), StepSkipped(step=name)),
+                (Offer(Action.RETRY_COMPENSATION, name), UndoRetried(step=name)),
+                (Offer(Action.SKIP_COMPENSATION, name), UndoSkipped(step=name)),
             ]
     now = clock.now(using)
 

@@ -8,21 +8,23 @@ from typing import Any, Final, Protocol
 
 from django.http import HttpRequest
 
+from django_saga.core.actions import Action
+
 # The permission that an action takes. Those on messages have one for each box: see ``letters``.
 PERMISSIONS: Final = {
-    "cancel": "django_saga.cancel_saga",
-    "compensate": "django_saga.compensate_saga",
-    "retry step": "django_saga.retry_saga",
-    "retry compensation": "django_saga.retry_saga",
-    "skip step": "django_saga.skip_step",
-    "skip compensation": "django_saga.skip_step",
-    "mark done": "django_saga.mark_step_done",
-    "pause": "django_saga.pause_saga",
-    "resume": "django_saga.pause_saga",
-    "fork": "django_saga.fork_saga",
-    "migrate": "django_saga.migrate_saga",
-    "close circuit": "django_saga.close_circuit",
-    "fail flow": "django_saga.fail_flow",
+    Action.CANCEL: "django_saga.cancel_saga",
+    Action.COMPENSATE: "django_saga.compensate_saga",
+    Action.RETRY_STEP: "django_saga.retry_saga",
+    Action.RETRY_COMPENSATION: "django_saga.retry_saga",
+    Action.SKIP_STEP: "django_saga.skip_step",
+    Action.SKIP_COMPENSATION: "django_saga.skip_step",
+    Action.MARK_DONE: "django_saga.mark_step_done",
+    Action.PAUSE: "django_saga.pause_saga",
+    Action.RESUME: "django_saga.pause_saga",
+    Action.FORK: "django_saga.fork_saga",
+    Action.MIGRATE: "django_saga.migrate_saga",
+    Action.CLOSE_CIRCUIT: "django_saga.close_circuit",
+    Action.FAIL_FLOW: "django_saga.fail_flow",
 }
 # What comes from outside and goes into the audit: nothing that a reader could take for something else.
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,100}", re.ASCII)

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.core.events import (
     CancelRequested,
     CompensateRequested,
@@ -40,14 +41,14 @@ def cancel(saga_id: UUID | str, *, by: By, why: str = "", using: str | None = No
     not, ``OperationRefused`` (recorded) when the saga has ended, turns back already, or its definition is not
     in this code; ``SagaNotFound`` when there is none.
     """
-    act("cancel", saga_id, CancelRequested(), step="", by=by, why=why, using=using)
+    act(Action.CANCEL, saga_id, CancelRequested(), step="", by=by, why=why, using=using)
 
 
 def retry_compensation(
     saga_id: UUID | str, step: str, *, by: By, why: str = "", using: str | None = None
 ) -> None:
     """Have a dead compensation tried again, with fresh attempts. Raises as ``cancel`` does."""
-    act("retry compensation", saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
+    act(Action.RETRY_COMPENSATION, saga_id, UndoRetried(step=step), step=step, by=by, why=why, using=using)
 
 
 def skip_compensation(saga_id: UUID | str, step: str, *, by: By, why: str, using: str | None = None) -> None:
@@ -56,17 +57,17 @@ def skip_compensation(saga_id: UUID | str, step: str, *, by: By, why: str, using
     """
     if not why.strip():
         raise ValueError(f"skip_compensation of step {step}: say why it needs no undoing any more (why=…)")
-    act("skip compensation", saga_id, UndoSkipped(step=step), step=step, by=by, why=why, using=using)
+    act(Action.SKIP_COMPENSATION, saga_id, UndoSkipped(step=step), step=step, by=by, why=why, using=using)
 
 
 def retry_step(saga_id: UUID | str, step: str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a step that is dead past the pivot tried again, with fresh attempts. Raises as ``cancel`` does."""
-    act("retry step", saga_id, StepRetried(step=step), step=step, by=by, why=why, using=using)
+    act(Action.RETRY_STEP, saga_id, StepRetried(step=step), step=step, by=by, why=why, using=using)
 
 
 def skip_step(saga_id: UUID | str, step: str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a saga go on without a step that is dead past the pivot. Raises as ``cancel`` does."""
-    act("skip step", saga_id, StepSkipped(step=step), step=step, by=by, why=why, using=using)
+    act(Action.SKIP_STEP, saga_id, StepSkipped(step=step), step=step, by=by, why=why, using=using)
 
 
 def mark_done(
@@ -76,16 +77,16 @@ def mark_done(
     means. Raises as ``cancel`` does, and ``EncodingError`` for a result that is none of the step's.
     """
     event = StepMarkedDone(step=step)
-    act("mark done", saga_id, event, step=step, by=by, why=why, using=using, result=result)
+    act(Action.MARK_DONE, saga_id, event, step=step, by=by, why=why, using=using, result=result)
 
 
 def compensate(saga_id: UUID | str, *, by: By, why: str = "", using: str | None = None) -> None:
     """Have a saga turn back and undo what was done, in spite of its pivot. Raises as ``cancel`` does."""
-    act("compensate", saga_id, CompensateRequested(), step="", by=by, why=why, using=using)
+    act(Action.COMPENSATE, saga_id, CompensateRequested(), step="", by=by, why=why, using=using)
 
 
 def act(
-    action: str,
+    action: Action,
     saga_id: UUID | str,
     event: Event,
     *,
@@ -107,7 +108,7 @@ def act(
 
 
 def carry_out(
-    action: str,
+    action: Action,
     saga_id: UUID | str,
     do: Callable[[str, SagaInstance], tuple[Recorded, str]],
     *,
@@ -141,7 +142,7 @@ def carry_out(
             wake.after_commit(using)
         if refusal := denied or refusal:
             refusal = f"{action} refused for saga {saga.name} {saga.pk}: {refusal}"
-        elif action in settling.OPEN and SagaStatus(after).is_live:
+        elif action in settling.COMES_LATER and SagaStatus(after).is_live:
             since = history.newest(using, saga.pk)
         audit.record(
             using,

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.core.external import approval_address
 from django_saga.core.problem import did_you_mean
 from django_saga.core.states import SagaStatus, StepStatus
@@ -45,18 +46,25 @@ def approve(
     ``OperationRefused`` (recorded) when the step waits for nobody any more or somebody decided before, and
     ``SagaNotFound`` when there is no such saga or step.
     """
-    _decide("approve", saga_id, step, by=by, data=data, why=why, using=using)
+    _decide(Action.APPROVE, saga_id, step, by=by, data=data, why=why, using=using)
 
 
 def reject(
     saga_id: UUID | str, step: str, *, by: User | Actor, why: str = "", using: str | None = None
 ) -> None:
     """Have a step that waits for approval fail, and the saga turn back. Raises as ``approve`` does."""
-    _decide("reject", saga_id, step, by=by, data=None, why=why, using=using)
+    _decide(Action.REJECT, saga_id, step, by=by, data=None, why=why, using=using)
 
 
 def _decide(
-    action: str, saga_id: UUID | str, step: str, *, by: User | Actor, data: Any, why: str, using: str | None
+    action: Action,
+    saga_id: UUID | str,
+    step: str,
+    *,
+    by: User | Actor,
+    data: Any,
+    why: str,
+    using: str | None,
 ) -> None:
     using = using or get_settings().database
     who = None if isinstance(by, str) else actor_of(by)
@@ -71,7 +79,7 @@ def _decide(
     else:
         permission, form = _asked(program, step)
         denied = refusal = who.lacks(permission)
-        if not denied and action == "approve":
+        if not denied and action == Action.APPROVE:
             text = filled_in(form, data, f"Step {step} of saga {saga.pk} cannot be approved")
     this = audit.Act(action=action, who=who, why=why, about=saga, saga_id=saga.pk, step=step)
     with transaction.atomic(using=using):
@@ -82,7 +90,7 @@ def _decide(
         now = clock.now(using)
         if not refusal:
             assert row is not None
-            approved = action == "approve"
+            approved = action == Action.APPROVE
             if not approvals.decide(
                 using, row.pk, approved=approved, actor=who.name[:150], why=why, data=text, at=now
             ):

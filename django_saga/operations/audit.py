@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import router
 from django.db.models import Model
 
+from django_saga.core.actions import Action
 from django_saga.core.plain import plain
 from django_saga.faults import fault_point
 from django_saga.models import SagaOperation
@@ -22,7 +23,7 @@ from django_saga.operations.access import Actor
 class Act:
     """What is done, by whom and why; ``about`` is the row it is done to, for Django's own log."""
 
-    action: str
+    action: Action
     who: Actor
     why: str
     about: Model | None = None

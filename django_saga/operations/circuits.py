@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django_saga.core.actions import Action
 from django_saga.engine import announcing
 from django_saga.operations.access import By, actor_of
 from django_saga.operations.naming import act_on_name
@@ -22,5 +23,13 @@ def close_circuit(definition: str, step: str, *, by: By, why: str = "", using: s
         return ""
 
     act_on_name(
-        "close circuit", definition, step, closed, before="open", after="closed", by=by, why=why, using=using
+        Action.CLOSE_CIRCUIT,
+        definition,
+        step,
+        closed,
+        before="open",
+        after="closed",
+        by=by,
+        why=why,
+        using=using,
     )

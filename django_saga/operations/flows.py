@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.core.flows import FlowFailure
 from django_saga.exceptions import FlowNotFound, OperationRefused
 from django_saga.messaging import flows
@@ -33,11 +34,11 @@ def fail_flow(correlation_id: str, *, by: By, why: str, using: str | None = None
         raise ValueError(f"fail_flow {correlation_id}: say why it failed (why=…)")
     using = using or get_settings().database
     who = actor_of(by)
-    denied = who.lacks(PERMISSIONS["fail flow"])
     with transaction.atomic(using=using):
         flow = rows.flow_of(using, correlation_id)
         if flow is None:
             raise FlowNotFound(f"No message of a flow {correlation_id!a:.220} is known here.")
+        denied = who.lacks(PERMISSIONS[Action.FAIL_FLOW])
         told = rows.is_told(using, flow)
         refusal = denied or ("all were told already that it failed" if told else "")
         if refusal:
@@ -45,7 +46,8 @@ def fail_flow(correlation_id: str, *, by: By, why: str, using: str | None = None
         else:
             flows.say(using, flow, FlowFailure("", "", why), rows.headers_of(using, flow))
         saga = _saga(using, flow)
-        this = audit.Act(action="fail flow", who=who, why=why, about=saga, saga_id=saga.pk if saga else None)
+        saga_id = saga.pk if saga else None
+        this = audit.Act(action=Action.FAIL_FLOW, who=who, why=why, about=saga, saga_id=saga_id)
         audit.record(
             using,
             this,

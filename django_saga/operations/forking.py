@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.engine import announcing, forking
 from django_saga.engine.handle import SagaHandle
 from django_saga.engine.tasks import Recorded
@@ -40,7 +41,7 @@ def fork(
         done.append(forked)
         return forked.recorded, f"as saga {forked.saga.id}"
 
-    carry_out("fork", saga_id, go_on, step=from_step, by=by, why=why, using=using)
+    carry_out(Action.FORK, saga_id, go_on, step=from_step, by=by, why=why, using=using)
     [forked] = done
     announcing.started(using, forked.program, [forked.saga])
     return SagaHandle(forked.program, forked.saga.id, using)

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.engine import wake
 from django_saga.exceptions import LetterNotFound, OperationRefused
 from django_saga.faults import fault_point
@@ -67,12 +68,12 @@ def _act(
     action: str, using: str, box: str, key: int, do: Callable[[datetime], None], *, by: By, why: str
 ) -> None:
     who = actor_of(by)
-    denied = who.lacks(permission(action, box))
     with transaction.atomic(using=using):
         row = letters.locked(using, box, key)
         if row is None:
             raise LetterNotFound(f"There is no message {box}:{key}.")
         fault_point("operator.after_lock")
+        denied = who.lacks(permission(action, box))
         now = clock.now(using)
         about = f"message {box}:{key}, {row.topic} {row.message_id}"
         refusal = denied or ("" if row.status == "dead" else f"it is {row.status}, not dead")
@@ -83,7 +84,7 @@ def _act(
             wake.after_commit(using, _CHANNELS[box])
         saga = _saga(using, row)
         this = audit.Act(
-            action=f"{action} message", who=who, why=why, about=row, saga_id=saga.pk if saga else None
+            action=Action(f"{action} message"), who=who, why=why, about=row, saga_id=saga.pk if saga else None
         )
         audit.record(
             using,
@@ -103,7 +104,7 @@ def _act(
 def permission(action: str, box: str) -> str:
     """Give the permission that requeuing or discarding a letter of ``box`` takes."""
     if box in _OF_SAGAS:
-        return PERMISSIONS["retry step" if action == "requeue" else "skip step"]
+        return PERMISSIONS[Action.RETRY_STEP if action == "requeue" else Action.SKIP_STEP]
     options = letters.MODELS[box]._meta
     return f"{options.app_label}.{get_permission_codename(action, options)}"
 

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.core.events import Migrated
 from django_saga.core.migration import require_mapping
 from django_saga.dsl.registry import registry
@@ -93,7 +94,7 @@ def migrate_sagas(
     """
     using = using or get_settings().database
     who = actor_of(by)
-    if denied := who.lacks(PERMISSIONS["migrate"]):
+    if denied := who.lacks(PERMISSIONS[Action.MIGRATE]):
         raise PermissionDenied(f"migrate refused for {name}: {denied}")
     route = _route(using, name, from_version, to_version, dict(mapping or {}), dry_run=dry_run)
     report = MigrationReport(f"{route.old} → v{to_version}", dry_run)
@@ -175,7 +176,7 @@ def _audit(using: str, saga_id: UUID, route: Route, moved: Moved, *, who: Actor,
     audit.record(
         using,
         audit.Act(
-            action="migrate",
+            action=Action.MIGRATE,
             who=who,
             why=why,
             about=SagaInstance(id=saga_id, name=route.old.name),

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from django_saga.conf import get_settings
+from django_saga.core.actions import Action
 from django_saga.core.problem import did_you_mean
 from django_saga.engine import wake
 from django_saga.exceptions import OperationRefused, SagaNotFound
@@ -19,7 +20,7 @@ from django_saga.store.pauses import Name
 
 
 def act_on_name(
-    action: str,
+    action: Action,
     definition: str,
     step: str | None,
     change: Callable[[str, Name], str],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+from django_saga.core.actions import Action
 from django_saga.core.events import Event, SagaPaused, SagaResumed
 from django_saga.operations.access import By, actor_of
 from django_saga.operations.actions import act
@@ -39,7 +40,7 @@ def pause(
         return f"it is paused already, by {held.paused_by}{said}"
 
     _apply(
-        "pause",
+        Action.PAUSE,
         SagaPaused(),
         paused,
         after="paused",
@@ -67,7 +68,7 @@ def resume(
         return "" if pauses.resume(using, name) else "it is not paused"
 
     _apply(
-        "resume",
+        Action.RESUME,
         SagaResumed(),
         resumed,
         after="",
@@ -81,7 +82,7 @@ def resume(
 
 
 def _apply(
-    action: str,
+    action: Action,
     event: Event,
     change: Callable[[str, pauses.Name], str],
     *,

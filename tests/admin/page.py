@@ -46,6 +46,12 @@ class Page:
         """Whether a link goes to ``url``; one to a row may remember the filters of the list."""
         return url in self.links or url in {link.partition("?")[0] for link in self.links}
 
+    @property
+    def actions(self) -> list[str]:
+        """What the page lets its reader do to a saga or a definition: the action, and the step of one."""
+        found = [re.search(r"/act/([a-z-]+)/(?:\?step=(\w+))?$", link) for link in self.links]
+        return [f"{each[1]} {each[2] or ''}".strip() for each in found if each]
+
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:

@@ -4,13 +4,10 @@ button has them all tried again.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from django.urls import reverse
 
-from django_saga import PermanentFailure, Retry, Saga, operations, step
-from django_saga.dsl.registry import registry
+from django_saga import operations
 from django_saga.engine import settling
 from django_saga.exceptions import LetterNotFound
 from django_saga.models import SagaOperation, SagaStep
@@ -23,40 +20,10 @@ LIST = "/admin/django_saga/inboxmessage/dead/"
 
 
 @pytest.fixture
-def broken():
-    """Names of what fails."""
-    return {"refund", "tell"}
-
-
-@pytest.fixture
-def lab(broken):
-    with registry.isolated(), SagaLab() as lab:
-
-        class OrderSaga(Saga):
-            @step
-            def charge(self, ctx):
-                pass
-
-            @charge.compensation(retry=Retry(attempts=1))
-            def refund(self, ctx):
-                if "refund" in broken:
-                    raise RuntimeError(f"account {ctx.saga_id} is locked")
-
-            @step(no_compensation=True)
-            def ship(self, ctx):
-                raise PermanentFailure("no parcels today")
-
-        class SentSaga(Saga):
-            @step(pivot=True, no_compensation=True)
-            def send(self, ctx):
-                pass
-
-            @step(no_compensation=True)
-            def tell(self, ctx):
-                if "tell" in broken:
-                    raise PermanentFailure("nobody is there")
-
-        yield SimpleNamespace(run=lab.run, order=OrderSaga, sent=SentSaga)
+def lab(sagas, world):
+    world["refund"] = "account {saga} is locked"
+    with SagaLab() as lab:
+        yield lab
 
 
 def stuck(lab, saga, number):
@@ -81,8 +48,8 @@ def names(page: Page) -> list[str]:
     ) * ["step"]
 
 
-def test_a_night_of_stuck_sagas_is_one_group_that_one_button_brings_to_its_end(boss, look, lab, broken):
-    handles = stuck(lab, lab.order, 4)
+def test_a_night_of_stuck_sagas_is_one_group_that_one_button_brings_to_its_end(boss, look, lab, sagas, world):
+    handles = stuck(lab, sagas.order, 4)
     page = look(LIST)
     assert "RuntimeError" in page.text
     assert "4 letters" in page.text
@@ -90,7 +57,7 @@ def test_a_night_of_stuck_sagas_is_one_group_that_one_button_brings_to_its_end(b
     assert names(question) == ["compensation"] * 4
     assert "Compensations and steps run again with the key that they had." in question.text
 
-    broken.remove("refund")
+    world["refund"] = None
     letters = [f"compensation:{row.pk}" for row in SagaStep.objects.filter(name="charge")]
     boss.post(ask("requeue"), {"letter": letters, "why": "unlocked"})
     lab.run()
@@ -102,8 +69,8 @@ def test_a_night_of_stuck_sagas_is_one_group_that_one_button_brings_to_its_end(b
     assert "There are no dead letters." in look(LIST).text
 
 
-def test_steps_that_are_dead_past_the_pivot_are_there_too(boss, look, lab, broken):
-    one, other = stuck(lab, lab.sent, 2)
+def test_steps_that_are_dead_past_the_pivot_are_there_too(boss, look, lab, sagas, world):
+    one, other = stuck(lab, sagas.sent, 2)
     page = look(LIST)
     assert [row[0] for row in page.rows if row and row[0] == "step"] == ["step", "step"]
     assert page.leads_to(row_url("sagainstance", one.id))
@@ -111,7 +78,7 @@ def test_steps_that_are_dead_past_the_pivot_are_there_too(boss, look, lab, broke
 
     of = {each.saga_id: f"step:{each.pk}" for each in SagaStep.objects.filter(name="tell")}
     boss.post(ask("discard"), {"letter": of[one.id], "why": "by phone"})
-    broken.remove("tell")
+    world["tell"] = None
     boss.post(ask("requeue"), {"letter": of[other.id], "why": ""})
     lab.run()
 
@@ -126,8 +93,8 @@ def test_steps_that_are_dead_past_the_pivot_are_there_too(boss, look, lab, broke
     ("code", "can"),
     [("retry_saga", {"requeue"}), ("skip_step", {"discard"}), ("requeue_inboxmessage", set())],
 )
-def test_what_is_done_with_them_takes_the_permission_for_steps(as_clerk, lab, code, can):
-    stuck(lab, lab.order, 2)
+def test_what_is_done_with_them_takes_the_permission_for_steps(as_clerk, lab, code, can, sagas):
+    stuck(lab, sagas.order, 2)
     browser = as_clerk("view_sagastep", code)
     page = Page.of(browser.get(LIST))
     letter = f"compensation:{SagaStep.objects.filter(name='charge').earliest('pk').pk}"
@@ -140,8 +107,8 @@ def test_what_is_done_with_them_takes_the_permission_for_steps(as_clerk, lab, co
     assert SagaOperation.objects.count() == 0
 
 
-def test_one_that_somebody_else_was_faster_with_is_refused_and_said(boss, look, lab):
-    [handle] = stuck(lab, lab.order, 1)
+def test_one_that_somebody_else_was_faster_with_is_refused_and_said(boss, look, lab, sagas):
+    [handle] = stuck(lab, sagas.order, 1)
     letter = f"compensation:{SagaStep.objects.get(saga_id=handle.id, name='charge').pk}"
     operations.skip_compensation(handle.id, "charge", by="ada", why="by hand")
 
@@ -152,9 +119,9 @@ def test_one_that_somebody_else_was_faster_with_is_refused_and_said(boss, look, 
     assert f"Retry compensation refused for saga order {handle.id}" in look(LIST).text
 
 
-def test_the_command_has_them_tried_again_too(lab, broken):
-    [handle] = stuck(lab, lab.sent, 1)
-    broken.remove("tell")
+def test_the_command_has_them_tried_again_too(lab, sagas, world):
+    [handle] = stuck(lab, sagas.sent, 1)
+    world["tell"] = None
     letter = f"step:{SagaStep.objects.get(saga_id=handle.id, name='tell').pk}"
 
     assert letter in written("saga_requeue", "--box", "step")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -29,12 +28,6 @@ def ask(definition: SagaDefinition, action: str, step: str = "") -> str:
     return f"{url}?step={step}" if step else url
 
 
-def buttons(page: Page) -> list[str]:
-    """The actions that the page offers."""
-    found = [re.search(r"/act/([a-z-]+)/(?:\?step=(\w+))?$", link) for link in page.links]
-    return [f"{each[1]} {each[2] or ''}".strip() for each in found if each]
-
-
 def recorded() -> list[tuple[str, ...]]:
     rows = SagaOperation.objects.order_by("pk")
     return list(rows.values_list("action", "definition", "step", "actor", "why", "result"))
@@ -42,14 +35,14 @@ def recorded() -> list[tuple[str, ...]]:
 
 def test_a_name_and_its_steps_are_paused_and_resumed(boss, look, definition):
     page = row_url("sagadefinition", definition.pk)
-    assert buttons(look(page)) == ["pause", "pause reserve", "pause charge", "pause ship"]
+    assert look(page).actions == ["pause", "pause reserve", "pause charge", "pause ship"]
     assert "within about a second by all workers" in look(ask(definition, "pause")).text
 
     boss.post(ask(definition, "pause"), {"why": "the bank is closed"})
     boss.post(ask(definition, "pause", "charge"), {"why": "no cards"})
 
     shown = look(page)
-    assert buttons(shown) == ["resume", "pause reserve", "resume charge", "pause ship"]
+    assert shown.actions == ["resume", "pause reserve", "resume charge", "pause ship"]
     assert "All sagas of this name ■ paused by boss the bank is closed" in shown.text
     boss.post(ask(definition, "resume"), {"why": ""})
     assert "there is nothing to do" in look(ask(definition, "resume")).text.lower()
@@ -65,12 +58,12 @@ def test_an_open_circuit_is_closed(boss, look, definition):
     SagaGate.objects.create(
         saga="parcels", step="charge", opened_at=now, open_until=now + timedelta(minutes=1)
     )
-    assert "close-circuit charge" in buttons(look(row_url("sagadefinition", definition.pk)))
+    assert "close-circuit charge" in look(row_url("sagadefinition", definition.pk)).actions
 
     boss.post(ask(definition, "close-circuit", "charge"), {"why": ""})
 
     assert SagaGate.objects.get().opened_at is None
-    assert buttons(look(row_url("sagadefinition", definition.pk)))[2] == "pause charge"
+    assert look(row_url("sagadefinition", definition.pk)).actions[2] == "pause charge"
     assert recorded() == [("close circuit", "parcels", "charge", "boss", "", "done")]
 
 
@@ -104,7 +97,7 @@ def test_it_takes_the_permission(as_clerk, definition, codes, may):
     browser = as_clerk(*codes)
     if "view_sagadefinition" in codes:
         shown = Page.of(browser.get(row_url("sagadefinition", definition.pk)))
-        assert bool(buttons(shown)) is ("pause" in may)
+        assert bool(shown.actions) is ("pause" in may)
     for action in ("pause", "resume", "close-circuit"):
         status = 200 if action in may else 403
         assert browser.get(ask(definition, action, "charge")).status_code == status

@@ -33,6 +33,18 @@ MUTATIONS = (
         f"{_SETTLING}::test_a_retry_is_open_until_the_step_has_run_again_and_then_done",
     ),
     Mutation(
+        "M103",
+        "who is second closes an operation again",
+        (
+            Edit(
+                "django_saga/engine/settling.py",
+                ".filter(pk=row.pk, result=_Result.OPEN)",
+                ".filter(pk=row.pk)",
+            ),
+        ),
+        f"{_SETTLING}::test_one_that_closes_it_second_changes_nothing",
+    ),
+    Mutation(
         "M102",
         "a refusal for lack of a permission is not recorded",
         (

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory
 
-from django_saga import OperationRefused, PermanentFailure, Retry, Saga, operations, step
-from django_saga.dsl.registry import registry
+from django_saga import OperationRefused, operations
 from django_saga.models import InboxMessage, SagaOperation
 from django_saga.operations.access import PERMISSIONS
 from tests.admin.test_letters import came
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def sagas():
-    with registry.isolated():
-
-        class OrderSaga(Saga):
-            @step
-            def charge(self, ctx):
-                pass
-
-            @charge.compensation(retry=Retry(attempts=1))
-            def refund(self, ctx):
-                raise RuntimeError("the bank is closed")
-
-            @step(no_compensation=True)
-            def ship(self, ctx):
-                raise PermanentFailure("no parcels today")
-
-        class SentSaga(Saga):
-            @step(pivot=True, no_compensation=True)
-            def send(self, ctx):
-                pass
-
-            @step(no_compensation=True)
-            def tell(self, ctx):
-                raise PermanentFailure("nobody is there")
-
-        yield SimpleNamespace(order=OrderSaga, sent=SentSaga)
 
 
 def user(*codes: str) -> User:
