@@ -153,7 +153,7 @@ def _unregistered(story: Story) -> Iterator[Advice]:
 
 def _paused(story: Story) -> Iterator[Advice]:
     named = [gate for gate in story.gates if gate.paused_at]
-    ways = [f'saga=UUID("{story.saga.pk}")'] if story.saga.paused_at else []
+    ways = [f'saga="{story.saga.pk}"'] if story.saga.paused_at else []
     for gate in named:
         way = f"definition={json.dumps(gate.saga)}"
         ways.append(f"{way}, step={json.dumps(gate.step)}" if gate.step else way)
@@ -163,7 +163,7 @@ def _paused(story: Story) -> Iterator[Advice]:
         calls = [f'operations.resume({way}, by="…", why="…"{more})' for way in ways]
         yield Advice(
             _("Paused by an operator. When it may go on, in “manage.py shell”:"),
-            "\n".join(["from uuid import UUID", "from django_saga import operations", *calls]),
+            "\n".join(["from django_saga import operations", *calls]),
         )
 
 

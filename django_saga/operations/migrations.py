@@ -88,14 +88,18 @@ def migrate_sagas(
 
     ``mapping`` gives steps their new names; all others keep theirs. What cannot go is left as it is and
     reported. ``dry_run`` changes nothing. To be run again after whatever happened: what was moved stays so.
-    ``progress`` is called with the report now and then. Raises ``PermissionDenied`` for a user who may not,
-    ``MigrationRefused`` for a mapping that does not fit, ``UnknownSaga`` for a version that is not known,
-    and, as a worker does, ``InvalidDefinition`` and ``FingerprintConflict``.
+    ``progress`` is called with the report now and then. Raises ``PermissionDenied`` (recorded) for a user who
+    may not, ``MigrationRefused`` for a mapping that does not fit, ``UnknownSaga`` for a version that is not
+    known, and, as a worker does, ``InvalidDefinition`` and ``FingerprintConflict``.
     """
     using = using or get_settings().database
     who = actor_of(by)
     if denied := who.lacks(PERMISSIONS[Action.MIGRATE]):
-        raise PermissionDenied(f"migrate refused for {name}: {denied}")
+        refusal = f"migrate refused for {name}: {denied}"
+        with transaction.atomic(using=using):
+            this = audit.Act(action=Action.MIGRATE, who=who, why=why, definition=name[:100])
+            audit.record(using, this, at=clock.now(using), before="", after="", refusal=refusal)
+        raise PermissionDenied(refusal)
     route = _route(using, name, from_version, to_version, dict(mapping or {}), dry_run=dry_run)
     report = MigrationReport(f"{route.old} → v{to_version}", dry_run)
     for chunk in _found(using, route.old_id):

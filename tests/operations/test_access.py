@@ -6,6 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.test import RequestFactory
 
 from django_saga import OperationRefused, operations
@@ -107,6 +108,7 @@ def test_an_action_on_a_name_takes_its_permission_too(sagas):
         ("resume", "clerk2", "refused", "", ""),
         ("close circuit", "clerk3", "refused", "", ""),
         ("close circuit", "clerk4", "refused", "closed", "closed"),
+        ("migrate", "clerk5", "refused", "", ""),
     ]
 
 
@@ -164,3 +166,17 @@ def test_the_audit_has_the_id_of_the_request(sagas, given, kept):
 
     row = SagaOperation.objects.get()
     assert (row.request_id, row.actor) == (kept, "boss")
+
+
+@pytest.mark.fault("F52")
+def test_without_the_log_nothing_is_done(sagas, monkeypatch):
+    handle, boss = sagas.order.start(), User.objects.create_superuser("boss")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(LogEntry, "save", full)
+    with pytest.raises(OSError, match="the disk is full"), transaction.atomic():
+        operations.cancel(handle.id, by=boss)
+
+    assert (handle.status, recorded()) == ("running", [])
