@@ -19,6 +19,8 @@ def freeze(process: RealProcess) -> None:
     _stop(process)
     while connection.vendor == "sqlite" and not _is_free():
         process.cont()
+        # To the end of its write: stopped again at once it would get nowhere, and its parent would kill it.
+        wait_until(_is_free)
         _stop(process)
 
 
